@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * fault.c - the safety net: a touch of a chunk that is not resident, by a user of
+ * hugelite_volume_map(), stops the toucher and sends a message here.
+ * The thread fills the chunk, or poisons it so that nobody waits for ever.
+ *
+ * It takes no lock that a faulting thread may hold: not malloc's, and of ours
+ * only those under which nobody touches an image (lock.h).
+ *
+ * Entry points: fault.h.
+ */
+#include "config.h"
+
+#include "fault.h"
+
+#include "buffer.h"
+#include "chunk.h"
+#include "error.h"
+#include "pool.h"
+#include "sys.h"
+#include "volume.h"
+
+#include <linux/userfaultfd.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+
+#ifndef UFFD_FEATURE_POISON
+#define UFFD_FEATURE_POISON (1 << 14)
+#endif
+
+enum { MESSAGES = 16, TRIM_MS = 500 };
+
+static void serve(struct hugelite_pool *pool, uintptr_t address)
+{
+    uint64_t deadline_ns = hl_now_ns() + hl_patience_ns;
+    struct hl_volume *volume = hl_volume_at(pool, address);
+    uint32_t index;
+
+    if (!volume)
+        return; /* unmapped meanwhile, and with that the toucher is awake */
+    index = (uint32_t)((address - (uintptr_t)volume->image.base) >> HL_CHUNK_SHIFT);
+
+    for (;;) {
+        if (index >= volume->nr_chunks ||
+            hl_chunk_make_resident(volume, index, deadline_ns) < 0) {
+            hl_image_poison(&volume->image, index);
+            break;
+        }
+        if (hl_image_settle(&volume->image, index))
+            break;
+        /* Resident by its word and a hole in fact: evicted again since, or punched by a stranger. */
+        hl_chunk_drop(volume, index);
+        if (hl_now_ns() >= deadline_ns) {
+            hl_image_poison(&volume->image, index);
+            break;
+        }
+    }
+    hl_volume_put(volume);
+}
+
+static void *fault_main(void *arg)
+{
+    struct hugelite_pool *pool = arg;
+    struct pollfd fds[2] = {
+        { .fd = pool->uffd, .events = POLLIN },
+        { .fd = pool->stop_fd, .events = POLLIN },
+    };
+
+    for (;;) {
+        struct uffd_msg messages[MESSAGES];
+        ssize_t got;
+
+        /* Once a while, to give idle fill buffers back. */
+        hl_sys.poll(fds, 2, TRIM_MS);
+        if (fds[1].revents)
+            return NULL;
+        if (!(fds[0].revents & POLLIN)) {
+            hl_buffer_trim();
+            continue;
+        }
+        got = hl_sys.read(pool->uffd, messages, sizeof messages);
+        for (ssize_t i = 0; i < got / (ssize_t)sizeof *messages; i++)
+            if (messages[i].event == UFFD_EVENT_PAGEFAULT)
+                serve(pool, (uintptr_t)messages[i].arg.pagefault.address);
+    }
+}
+
+/* Features are found out with one descriptor and enabled on another: the handshake is once only. */
+static int open_uffd(struct hugelite_pool *pool)
+{
+    uint64_t wanted = pool->hugetlb ? UFFD_FEATURE_MISSING_HUGETLBFS : UFFD_FEATURE_MISSING_SHMEM;
+    struct uffdio_api api = { .api = UFFD_API };
+    int fd, rc;
+
+    for (int probing = 1; probing >= 0; probing--) {
+        fd = hl_sys.userfaultfd(O_CLOEXEC | O_NONBLOCK);
+        if (fd < 0)
+            return hl_error(errno, "userfaultfd is refused: %s; `hugelite doctor` tells what to do",
+                            strerror(errno));
+        rc = hl_sys.ioctl(fd, UFFDIO_API, &api) < 0 ? errno : 0;
+        if (rc || (api.features & wanted) != wanted) {
+            hl_sys.close(fd);
+            return hl_error(rc ? rc : ENOSYS, "this kernel's userfaultfd cannot serve %s",
+                            pool->hugetlb ? "hugetlbfs" : "tmpfs");
+        }
+        if (probing) {
+            hl_sys.close(fd);
+            pool->has_poison = api.features & UFFD_FEATURE_POISON;
+            api = (struct uffdio_api){
+                .api = UFFD_API,
+                .features = wanted | (pool->has_poison ? UFFD_FEATURE_POISON : 0),
+            };
+        }
+    }
+    pool->uffd = fd;
+    return 0;
+}
+
+int hl_fault_start(struct hugelite_pool *pool)
+{
+    sigset_t all, old;
+    int rc;
+
+    rc = open_uffd(pool);
+    if (rc < 0)
+        return rc;
+    pool->stop_fd = hl_sys.eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (pool->stop_fd < 0)
+        return hl_error(errno, "eventfd: %s", strerror(errno));
+
+    /* The host's signals are not for this thread: a handler that ran here and touched
+     * the image would wait for itself. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    rc = pthread_create(&pool->fault_thread, NULL, fault_main, pool);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (rc)
+        return hl_error(rc, "cannot start the fault thread: %s", strerror(rc));
+    pool->fault_thread_runs = true;
+    pthread_setname_np(pool->fault_thread, "hugelite-fault");
+    return 0;
+}
+
+void hl_fault_stop(struct hugelite_pool *pool)
+{
+    if (pool->fault_thread_runs) {
+        eventfd_write(pool->stop_fd, 1);
+        pthread_join(pool->fault_thread, NULL);
+        pool->fault_thread_runs = false;
+    }
+    if (pool->stop_fd >= 0)
+        hl_sys.close(pool->stop_fd);
+    if (pool->uffd >= 0)
+        hl_sys.close(pool->uffd);
+    pool->stop_fd = pool->uffd = -1;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * image.h - one volume's image file: mapping it, and the three things that are
+ * ever done to a chunk of it.
+ */
+#ifndef HL_IMAGE_H
+#define HL_IMAGE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct hugelite_pool;
+
+struct hl_image {
+    int fd;
+    int uffd;       /* of the pool */
+    bool hugetlb;
+    bool has_poison;
+    char *base;
+    uint64_t length;          /* of file and mapping; more than the database */
+    _Atomic uint32_t wounded; /* chunks were poisoned here: fetch must look (hl_image_heal) */
+};
+
+/* Map an image that exists, and register it. */
+int hl_image_attach(struct hugelite_pool *pool, const char *name, uint64_t length,
+                    struct hl_image *ret_image);
+void hl_image_detach(struct hl_image *image);
+
+/* Put HL_CHUNK_BYTES from data at a chunk that is a hole; the caller has claimed it.
+ * A page that is there already is not ours: it is punched and replaced.
+ * Returns 0, -ENOSPC (no free page: evict something), -EFAULT and others (for good). */
+int hl_image_populate(struct hl_image *image, uint32_t index, const void *data);
+
+/* Make chunks holes again. */
+int hl_image_punch(int fd, uint32_t index, uint32_t nr);
+
+/* After a fault on a chunk that is said to be resident: map it and wake who waits.
+ * False when it is a hole. */
+bool hl_image_settle(struct hl_image *image, uint32_t index);
+
+/* Fail whoever waits for this chunk, in this process, with SIGBUS. */
+void hl_image_poison(struct hl_image *image, uint32_t index);
+
+/* Remove poison from a chunk that is resident. */
+void hl_image_heal(struct hl_image *image, uint32_t index);
+
+#endif

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * lock.h - the mutexes of one process, and the order they are taken in.
+ *
+ * A thread takes locks only in rising rank; each acquire checks it, which costs
+ * nothing beside the lock itself.  None is held across source I/O, and
+ * none while the mapped image is touched (rule 6 of engine/README.md): the fault thread
+ * takes HL_RANK_LIST, and must not wait for a thread that waits for it.
+ */
+#ifndef HL_LOCK_H
+#define HL_LOCK_H
+
+#include "error.h"
+
+#include <pthread.h>
+
+enum hl_rank {
+    HL_RANK_REGISTRY = 0, /* the pools of this process; held while one is opened or closed */
+    HL_RANK_POOL,         /* beside the pool's lock byte, which tells processes apart, not threads */
+    HL_RANK_LIST,         /* the volumes of a pool in this process */
+    HL_RANK_FILES,        /* open source files */
+    HL_RANK_BUFFERS,      /* fill buffers */
+};
+
+struct hl_lock {
+    pthread_mutex_t mutex;
+    enum hl_rank rank;
+};
+
+#define HL_LOCK_INIT(r) { PTHREAD_MUTEX_INITIALIZER, (r) }
+
+extern _Thread_local unsigned hl_locks_held; /* bit per rank */
+
+static inline void hl_lock(struct hl_lock *lock)
+{
+    HL_ASSERT(hl_locks_held >> lock->rank == 0);
+    pthread_mutex_lock(&lock->mutex);
+    hl_locks_held |= 1u << lock->rank;
+}
+
+static inline void hl_unlock(struct hl_lock *lock)
+{
+    hl_locks_held &= ~(1u << lock->rank);
+    pthread_mutex_unlock(&lock->mutex);
+}
+
+#endif

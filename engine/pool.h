@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * pool.h - a pool as one process sees it, and the parts of pool.c, member.c and slots.c that
+ * the rest of the engine uses.
+ */
+#ifndef HL_POOL_H
+#define HL_POOL_H
+
+#include "hugelite.h"
+#include "layout.h"
+#include "lock.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct hl_volume;
+
+struct hugelite_pool {
+    struct hugelite_pool *next; /* in the registry */
+    unsigned opens;
+    bool dead; /* we are a forked child: nothing below may be touched */
+
+    char *dir;
+    dev_t dev;
+    ino_t ino; /* of the directory: the pool's identity in this process */
+    int dir_fd;
+    int control_fd; /* the mapping's, and the one that carries our locks */
+    bool hugetlb;
+    uint32_t page_bytes;
+    mode_t file_mode;
+
+    /* The control segment.  The bounds are our own copy, checked at attach, so
+     * that damage done later cannot send us out of the mapping. */
+    struct hl_control *control;
+    uint64_t control_bytes;
+    uint32_t nr_tickets, nr_words;
+    struct hl_member *members;
+    struct hl_reader *readers;
+    struct hl_slot *slots;
+    _Atomic uint64_t *tickets;
+    _Atomic uint64_t *words;
+
+    uint64_t owner; /* HL_OWNER of this process */
+    struct hl_lock lock;
+
+    struct hl_lock list_lock;
+    struct hl_volume *volumes; /* open in this process */
+
+    int uffd;
+    bool has_poison;
+    int stop_fd;
+    pthread_t fault_thread;
+    bool fault_thread_runs;
+};
+
+/* ---- pool.c ---- */
+
+/* The lock of the pool's tables: one thread of one process.  0, or -ETIMEDOUT
+ * when another process sits on it, or -EIO. */
+int hl_pool_lock(struct hugelite_pool *pool);
+void hl_pool_unlock(struct hugelite_pool *pool);
+
+/* ---- member.c ---- */
+
+int hl_member_attach(struct hugelite_pool *pool);
+void hl_member_detach(struct hugelite_pool *pool);
+
+/* Does the process that made this claim still run?  Asks the kernel for its lock; ~1 us. */
+bool hl_member_alive(struct hugelite_pool *pool, uint64_t owner);
+
+/* A reader entry for a volume.  Call under the pool lock.  0 or -EUSERS. */
+int hl_reader_claim(struct hugelite_pool *pool, uint32_t slot, struct hl_reader **ret_reader);
+void hl_reader_release(struct hl_reader *reader);
+
+/* Does a live reader use the volume?  Under the pool lock. */
+bool hl_reader_of_volume(struct hugelite_pool *pool, uint32_t slot);
+
+/* Which of these chunks (at most 32) do live readers hold?  Bit i is chunks[i].  The
+ * caller has claimed them (seq_cst) before.  One pass over all pins. */
+uint32_t hl_reader_holds(struct hugelite_pool *pool, const uint32_t *chunks, unsigned nr);
+
+/* Live processes that have a volume open. */
+uint64_t hl_reader_processes(struct hugelite_pool *pool);
+
+/* ---- slots.c ---- */
+
+struct hl_codec;
+
+/* Find the volume of a codec's source, or make it.  Under the pool lock. */
+int hl_slot_open(struct hugelite_pool *pool, const struct hl_codec *codec, uint32_t *ret_slot);
+
+/* Take down what nobody needs: superseded volumes without readers, and volumes
+ * that died half way down.  Under the pool lock. */
+void hl_slot_collect(struct hugelite_pool *pool);
+
+/* The slot whose chunks include this one, or NULL. */
+struct hl_slot *hl_slot_of_chunk(struct hugelite_pool *pool, uint32_t chunk);
+
+/* Bytes resident, counted from the chunk words. */
+uint64_t hl_slot_resident(struct hugelite_pool *pool, const struct hl_slot *slot);
+
+void hl_slot_stat(struct hugelite_pool *pool, const struct hl_slot *slot,
+                  struct hugelite_volume_stat *ret_stat);
+
+#define HL_IMAGE_NAME_BYTES 48
+void hl_slot_image_name(const struct hl_slot *slot, char name[HL_IMAGE_NAME_BYTES]);
+
+#endif

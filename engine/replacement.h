@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * replacement.h - who leaves.  Each resident chunk occupies one ticket; there are as many
+ * tickets as the budget has chunks.
+ */
+#ifndef HL_REPLACEMENT_H
+#define HL_REPLACEMENT_H
+
+#include <stdint.h>
+
+struct hugelite_pool;
+
+/* A ticket for a chunk that the caller has claimed for filling, evicting others
+ * ahead of need when all are taken.  0, or -EBUSY when all of it is held. */
+int hl_replacement_take(struct hugelite_pool *pool, uint32_t chunk, uint32_t *ret_ticket);
+
+/* Give a ticket back: of a fill that failed. */
+void hl_replacement_give(struct hugelite_pool *pool, uint32_t ticket);
+
+/* Evict something, whatever the tickets say: the file system has no free page.
+ * 0, or -EBUSY when nothing can go. */
+int hl_replacement_shrink(struct hugelite_pool *pool);
+
+/* Free a ticket if it still is this word; used by whoever evicted its chunk. */
+void hl_replacement_free(struct hugelite_pool *pool, uint32_t ticket, uint64_t word);
+
+#endif

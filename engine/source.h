@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * source.h - where encoded bytes come from: the ops table, and what all sources share.
+ *
+ * A source is one version of one object.  It never sees chunks.  All calls may
+ * be made by any thread, concurrently; they return 0 or -errno.
+ */
+#ifndef HL_SOURCE_H
+#define HL_SOURCE_H
+
+#include <stdint.h>
+
+struct hl_source;
+
+struct hl_source_ops {
+    const char *prefix; /* of the names that are its own, as in "https://"; "" = all the rest */
+
+    /* Open the present version. */
+    int (*open)(const char *name, struct hl_source **ret_source);
+
+    /* Exactly length bytes at src_offset, and all of them of this version:
+     * -ESTALE when the object has changed meanwhile. */
+    int (*read)(struct hl_source *source, uint64_t src_offset, uint32_t length, void *buffer);
+
+    /* Is this still the present version?  0 or -ESTALE. */
+    int (*check)(struct hl_source *source);
+
+    void (*close)(struct hl_source *source);
+};
+
+/* A variant embeds this first. */
+struct hl_source {
+    const struct hl_source_ops *ops;
+    char *name;           /* canonical: what makes two names the same source; owned */
+    uint64_t src_bytes;   /* encoded size */
+    uint64_t key[2];      /* hash of what the source is and of its validator */
+    uint64_t name_key[2]; /* hash of name */
+};
+
+extern const struct hl_source_ops hl_source_file;
+
+/* Open name with the ops that its prefix chooses.  Close with hl_source_close(). */
+int hl_source_open(const char *name, struct hl_source **ret_source);
+void hl_source_close(struct hl_source *source); /* NULL is fine */
+
+/* The key of a name, whether or not there is such an object now. */
+void hl_source_name_key(const char *name, uint64_t ret_key[2]);
+
+/* Around fork(): hold the lock of the open files, so that the child gets it free. */
+void hl_source_file_fork_prepare(void);
+void hl_source_file_fork_done(void);
+
+#endif

@@ -1,0 +1,471 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * volume.c - an open database image: offset to chunk to pointer.  The warm path is
+ * hugelite_volume_fetch() and _release(); it writes this handle's own pins and nothing else.
+ *
+ * Entry points: hugelite_volume_*().
+ * See also: chunk.c (what happens when the chunk is not there), engine/README.md (rule 4).
+ */
+#include "config.h"
+
+#include "volume.h"
+
+#include "chunk.h"
+#include "cleanup.h"
+#include "codec.h"
+#include "error.h"
+#include "pool.h"
+#include "source.h"
+#include "sys.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* What the handle holds, beside the shared pin of the same number. */
+struct pin {
+    uint32_t chunk; /* index in the volume + 1; 0 = free */
+    uint32_t count; /* fetches not yet released */
+};
+
+struct hugelite_volume {
+    struct hl_volume *volume;
+    struct hugelite_pool *pool;
+    const char *base;        /* of the mapping */
+    uint64_t bytes;
+    _Atomic uint64_t *words; /* of chunk 0 */
+    struct hl_reader *reader;
+    struct pin pins[HL_PINS];
+};
+
+/* ---- open and close ------------------------------------------------------ */
+
+static void destroy(struct hl_volume *volume)
+{
+    if (volume->image.base && !volume->pool->dead)
+        hl_image_detach(&volume->image);
+    else if (volume->image.base)
+        hl_sys.close(volume->image.fd); /* a forked child has no mapping */
+    if (volume->codec)
+        volume->codec->ops->close(volume->codec);
+    hl_source_close(volume->source);
+    free(volume);
+}
+
+static void destroyp(struct hl_volume **volume)
+{
+    if (*volume)
+        destroy(*volume);
+}
+
+void hl_volume_put(struct hl_volume *volume)
+{
+    struct hugelite_pool *pool = volume->pool;
+    bool last;
+
+    hl_lock(&pool->list_lock);
+    last = --volume->refs == 0;
+    if (last)
+        for (struct hl_volume **link = &pool->volumes; *link; link = &(*link)->next)
+            if (*link == volume) {
+                *link = volume->next;
+                break;
+            }
+    hl_unlock(&pool->list_lock);
+    if (last)
+        destroy(volume);
+}
+
+struct hl_volume *hl_volume_at(struct hugelite_pool *pool, uintptr_t address)
+{
+    struct hl_volume *volume;
+
+    hl_lock(&pool->list_lock);
+    for (volume = pool->volumes; volume; volume = volume->next)
+        if (address - (uintptr_t)volume->image.base < volume->image.length) {
+            volume->refs++;
+            break;
+        }
+    hl_unlock(&pool->list_lock);
+    return volume;
+}
+
+/* Under the pool lock: this process's volume of a slot, if it has it open. */
+static struct hl_volume *find_open(struct hugelite_pool *pool, uint32_t slot)
+{
+    struct hl_volume *volume;
+
+    hl_lock(&pool->list_lock);
+    for (volume = pool->volumes; volume; volume = volume->next)
+        if (volume->slot_index == slot) {
+            volume->refs++;
+            break;
+        }
+    hl_unlock(&pool->list_lock);
+    return volume;
+}
+
+static int open_source(struct hugelite_pool *pool, const char *name, struct hl_volume **ret_volume)
+{
+    HL_CLEANUP(destroyp) struct hl_volume *volume = calloc(1, sizeof *volume);
+    int rc;
+
+    if (!volume)
+        return hl_error(ENOMEM, "%s: no memory to open it", name);
+    volume->pool = pool;
+    volume->refs = 1;
+    rc = hl_source_open(name, &volume->source);
+    if (rc == 0)
+        rc = hl_codec_raw.open(volume->source, &volume->codec);
+    if (rc < 0)
+        return rc;
+    volume->bytes = volume->codec->bytes;
+    volume->nr_chunks = (uint32_t)((volume->bytes + HL_CHUNK_MASK) >> HL_CHUNK_SHIFT);
+    *ret_volume = HL_TAKE(volume);
+    return 0;
+}
+
+/* Under the pool lock: give the handle its reader entry, and the volume of its
+ * slot, which may be one that is open already. */
+static int bind(struct hugelite_pool *pool, struct hugelite_volume *handle,
+                struct hl_volume **volume)
+{
+    char name[HL_IMAGE_NAME_BYTES];
+    struct hl_volume *open;
+    struct hl_slot *slot;
+    uint32_t index;
+    int rc;
+
+    rc = hl_slot_open(pool, (*volume)->codec, &index);
+    if (rc == 0)
+        rc = hl_reader_claim(pool, index, &handle->reader);
+    if (rc < 0)
+        return rc;
+
+    open = find_open(pool, index);
+    if (open) {
+        handle->volume = open;
+        return 0;
+    }
+    slot = &pool->slots[index];
+    (*volume)->slot = slot;
+    (*volume)->slot_index = index;
+    (*volume)->first = slot->first;
+    hl_slot_image_name(slot, name);
+    rc = hl_image_attach(pool, name, (uint64_t)slot->capacity << HL_CHUNK_SHIFT,
+                         &(*volume)->image);
+    if (rc < 0) {
+        hl_reader_release(handle->reader);
+        return rc;
+    }
+    handle->volume = HL_TAKE(*volume);
+    hl_lock(&pool->list_lock);
+    handle->volume->next = pool->volumes;
+    pool->volumes = handle->volume;
+    hl_unlock(&pool->list_lock);
+    return 0;
+}
+
+int hugelite_volume_open(struct hugelite_pool *pool, const char *source,
+                         struct hugelite_volume **ret_vol)
+{
+    HL_CLEANUP(destroyp) struct hl_volume *volume = NULL;
+    HL_CLEANUP(hl_freep) struct hugelite_volume *handle = NULL;
+    int rc;
+
+    if (pool->dead)
+        return hl_error(ECHILD, "pool '%s': was opened before fork(); open it again here",
+                        pool->dir);
+    handle = aligned_alloc(64, (sizeof *handle + 63) & ~(size_t)63);
+    if (!handle)
+        return hl_error(ENOMEM, "%s: no memory to open it", source);
+    memset(handle, 0, sizeof *handle);
+    rc = open_source(pool, source, &volume);
+    if (rc < 0)
+        return rc;
+
+    rc = hl_pool_lock(pool);
+    if (rc < 0)
+        return rc;
+    rc = bind(pool, handle, &volume);
+    hl_pool_unlock(pool);
+    if (rc < 0)
+        return rc;
+
+    handle->pool = pool;
+    handle->base = handle->volume->image.base;
+    handle->bytes = handle->volume->bytes;
+    handle->words = &pool->words[handle->volume->first];
+    *ret_vol = HL_TAKE(handle);
+    return 0;
+}
+
+void hugelite_volume_close(struct hugelite_volume *vol)
+{
+    struct hugelite_pool *pool;
+    struct hl_reader *reader;
+    struct hl_slot *slot;
+
+    if (!vol)
+        return;
+    pool = vol->pool;
+    reader = vol->reader;
+    slot = vol->volume->slot;
+    if (pool->dead) {
+        hl_volume_put(vol->volume);
+        free(vol);
+        return;
+    }
+    atomic_store_explicit(&slot->used_ns, hl_now_ns(), memory_order_relaxed);
+    /* The reader entry keeps the image in being, so it goes after the mapping. */
+    hl_volume_put(vol->volume);
+    free(vol);
+    if (atomic_load_explicit(&slot->superseded, memory_order_relaxed) && hl_pool_lock(pool) == 0) {
+        hl_reader_release(reader);
+        hl_slot_collect(pool);
+        hl_pool_unlock(pool);
+    } else {
+        hl_reader_release(reader);
+    }
+}
+
+uint64_t hugelite_volume_bytes(const struct hugelite_volume *vol)
+{
+    return vol->bytes;
+}
+
+/* ---- the warm path ------------------------------------------------------- */
+
+static int refuse_range(const struct hugelite_volume *vol, uint64_t offset, uint64_t length)
+{
+    if (offset > vol->bytes || length > vol->bytes - offset)
+        return hl_error(ERANGE, "%s: bytes %llu + %llu are past its end at %llu",
+                        vol->volume->source->name, (unsigned long long)offset,
+                        (unsigned long long)length, (unsigned long long)vol->bytes);
+    return hl_error(ERANGE, "%s: bytes %llu + %llu cross a chunk boundary",
+                    vol->volume->source->name, (unsigned long long)offset,
+                    (unsigned long long)length);
+}
+
+static int refuse_dead(const struct hugelite_volume *vol)
+{
+    return hl_error(ECHILD, "%s: was opened before fork(); open it again here",
+                    vol->volume->source->name);
+}
+
+static void unpin(struct hugelite_volume *vol, unsigned p)
+{
+    vol->pins[p].chunk = 0;
+    /* release: our reads of the chunk are done before an evictor sees it free. */
+    atomic_store_explicit(&vol->reader->pins[p], 0, memory_order_release);
+}
+
+/* Rule 4: publish the pin, then look at the word; the evictor claims the word,
+ * then looks at the pins.  Both seq_cst, so one of the two sees the other. */
+static inline uint64_t pin(struct hugelite_volume *vol, unsigned p, uint32_t index)
+{
+    atomic_store_explicit(&vol->reader->pins[p], vol->volume->first + index + 1,
+                          memory_order_seq_cst);
+    return atomic_load_explicit(&vol->words[index], memory_order_seq_cst);
+}
+
+/* The chunk is pinned at p but not resident.  On failure the pin is gone. */
+static __attribute__((noinline)) int pin_cold(struct hugelite_volume *vol, unsigned p,
+                                              uint32_t index)
+{
+    uint64_t deadline_ns = hl_now_ns() + hl_patience_ns;
+    uint64_t word;
+    int rc;
+
+    /* With the pin up, a chunk that we make resident stays; one that another made
+     * may be claimed for eviction already, and then we come round again. */
+    do {
+        rc = hl_chunk_make_resident(vol->volume, index, deadline_ns);
+        if (rc < 0) {
+            unpin(vol, p);
+            return rc;
+        }
+        word = atomic_load_explicit(&vol->words[index], memory_order_seq_cst);
+    } while (hl_chunk_state(word) != HL_CHUNK_RESIDENT);
+    return 0;
+}
+
+/* Any pin but the home one: the home is taken by another chunk.  Sets *ret_pin. */
+static __attribute__((noinline)) int pin_elsewhere(struct hugelite_volume *vol, uint32_t index,
+                                                   unsigned *ret_pin)
+{
+    unsigned p = HL_PINS;
+
+    for (unsigned i = 0; i < HL_PINS; i++) {
+        if (vol->pins[i].chunk == index + 1) {
+            *ret_pin = i;
+            return 0;
+        }
+        if (vol->pins[i].chunk == 0 && p == HL_PINS)
+            p = i;
+    }
+    if (p == HL_PINS)
+        return hl_error(EMFILE, "%s: this handle holds %u chunks, no more can be held",
+                        vol->volume->source->name, HL_PINS);
+    *ret_pin = p;
+    return 0;
+}
+
+int hugelite_volume_fetch(struct hugelite_volume *vol, uint64_t offset, uint32_t length,
+                          const void **ret_data)
+{
+    uint32_t index = (uint32_t)(offset >> HL_CHUNK_SHIFT);
+    unsigned p = index % HL_PINS;
+    uint64_t word;
+    int rc;
+
+    if (HL_UNLIKELY(offset > vol->bytes || length > vol->bytes - offset ||
+                    (offset & HL_CHUNK_MASK) + length > HL_CHUNK_BYTES || offset == vol->bytes))
+        return refuse_range(vol, offset, length);
+    if (HL_UNLIKELY(vol->pool->dead))
+        return refuse_dead(vol);
+
+    if (HL_UNLIKELY(vol->pins[p].chunk && vol->pins[p].chunk != index + 1)) {
+        rc = pin_elsewhere(vol, index, &p);
+        if (rc < 0)
+            return rc;
+    }
+    if (vol->pins[p].chunk == 0) {
+        word = pin(vol, p, index);
+        if (HL_UNLIKELY(hl_chunk_state(word) != HL_CHUNK_RESIDENT)) {
+            rc = pin_cold(vol, p, index);
+            if (rc < 0)
+                return rc;
+        } else if (HL_UNLIKELY(!(word & HL_CHUNK_REFERENCED))) {
+            /* Only a hint, and only when it is not set: losing it costs one early
+             * eviction, and the line stays shared among readers. */
+            atomic_fetch_or_explicit(&vol->words[index], HL_CHUNK_REFERENCED,
+                                     memory_order_relaxed);
+        }
+        if (HL_UNLIKELY(atomic_load_explicit(&vol->volume->image.wounded, memory_order_relaxed)))
+            hl_image_heal(&vol->volume->image, index);
+        vol->pins[p].chunk = index + 1;
+        vol->pins[p].count = 0;
+    }
+    vol->pins[p].count++;
+    *ret_data = vol->base + offset;
+    return 0;
+}
+
+void hugelite_volume_release(struct hugelite_volume *vol, const void *data)
+{
+    uint32_t index = (uint32_t)((uint64_t)((const char *)data - vol->base) >> HL_CHUNK_SHIFT);
+    unsigned p = index % HL_PINS;
+
+    if (HL_UNLIKELY(vol->pool->dead))
+        return;
+    if (HL_UNLIKELY(vol->pins[p].chunk != index + 1))
+        for (p = 0; p < HL_PINS && vol->pins[p].chunk != index + 1; p++)
+            ;
+    HL_ASSERT(p < HL_PINS);
+    if (--vol->pins[p].count == 0)
+        unpin(vol, p);
+}
+
+/* ---- everything else ----------------------------------------------------- */
+
+/* A part that lies inside one chunk. */
+static int read_part(struct hugelite_volume *vol, uint64_t offset, uint32_t length, void *buffer)
+{
+    struct hl_codec *codec = vol->volume->codec;
+    uint64_t source_bytes = 0;
+    const void *data;
+    int rc;
+
+    rc = hugelite_volume_fetch(vol, offset, length, &data);
+    if (rc == 0) {
+        memcpy(buffer, data, length);
+        hugelite_volume_release(vol, data);
+        return 0;
+    }
+    if (rc != -EBUSY && rc != -ETIMEDOUT && rc != -EMFILE)
+        return rc;
+    /* The cache cannot hold it now; the reader gets its bytes all the same. */
+    rc = codec->ops->read(codec, offset, length, buffer, &source_bytes);
+    atomic_fetch_add_explicit(&vol->volume->slot->source_bytes, source_bytes,
+                              memory_order_relaxed);
+    return rc;
+}
+
+int hugelite_volume_read(struct hugelite_volume *vol, uint64_t offset, uint64_t length,
+                         void *buffer)
+{
+    char *p = buffer;
+
+    if (offset > vol->bytes || length > vol->bytes - offset)
+        return refuse_range(vol, offset, length);
+    while (length) {
+        uint64_t part = HL_CHUNK_BYTES - (offset & HL_CHUNK_MASK);
+        int rc;
+
+        if (part > length)
+            part = length;
+        rc = read_part(vol, offset, (uint32_t)part, p);
+        if (rc < 0)
+            return rc;
+        p += part;
+        offset += part;
+        length -= part;
+    }
+    return 0;
+}
+
+int hugelite_volume_map(struct hugelite_volume *vol, const void **ret_base)
+{
+    if (vol->pool->dead)
+        return refuse_dead(vol);
+    *ret_base = vol->base;
+    return 0;
+}
+
+int hugelite_volume_warm(struct hugelite_volume *vol, uint64_t offset, uint64_t length,
+                         int (*progress)(void *arg, uint64_t done, uint64_t total), void *arg)
+{
+    uint64_t total, end;
+
+    if (vol->pool->dead)
+        return refuse_dead(vol);
+    if (length == 0 && offset <= vol->bytes)
+        length = vol->bytes - offset;
+    if (offset > vol->bytes || length > vol->bytes - offset)
+        return refuse_range(vol, offset, length);
+    if (length == 0)
+        return 0;
+    total = length;
+    end = offset + length;
+
+    for (uint64_t at = offset; at < end;) {
+        int rc = hl_chunk_make_resident(vol->volume, (uint32_t)(at >> HL_CHUNK_SHIFT),
+                                        hl_now_ns() + hl_patience_ns);
+
+        if (rc < 0)
+            return rc;
+        at = (at | HL_CHUNK_MASK) + 1;
+        if (at > end)
+            at = end;
+        if (progress && progress(arg, at - offset, total))
+            return hl_error(ECANCELED, "%s: warming was stopped after %llu of %llu bytes",
+                            vol->volume->source->name, (unsigned long long)(at - offset),
+                            (unsigned long long)total);
+    }
+    return 0;
+}
+
+int hugelite_volume_check(struct hugelite_volume *vol)
+{
+    if (vol->pool->dead)
+        return refuse_dead(vol);
+    return vol->volume->source->ops->check(vol->volume->source);
+}
+
+int hugelite_volume_stat(struct hugelite_volume *vol, struct hugelite_volume_stat *ret_stat)
+{
+    if (vol->pool->dead)
+        return refuse_dead(vol);
+    hl_slot_stat(vol->pool, vol->volume->slot, ret_stat);
+    return 0;
+}

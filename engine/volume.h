@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * volume.h - a volume as one process has it open, shared by all its handles.
+ */
+#ifndef HL_VOLUME_H
+#define HL_VOLUME_H
+
+#include "image.h"
+#include "layout.h"
+
+struct hl_codec;
+struct hl_source;
+struct hugelite_pool;
+
+struct hl_volume {
+    struct hl_volume *next; /* in pool->volumes, under list_lock */
+    unsigned refs;          /* handles and faults in service, under list_lock */
+    struct hugelite_pool *pool;
+    struct hl_slot *slot;
+    uint32_t slot_index;
+    uint32_t first;     /* chunk id of chunk 0 */
+    uint32_t nr_chunks; /* that hold bytes of the database */
+    uint64_t bytes;
+    struct hl_source *source;
+    struct hl_codec *codec;
+    struct hl_image image;
+};
+
+/* The volume mapped at this address, with a reference; NULL when there is none. */
+struct hl_volume *hl_volume_at(struct hugelite_pool *pool, uintptr_t address);
+void hl_volume_put(struct hl_volume *volume);
+
+#endif
