@@ -10,6 +10,7 @@
 #include "layout.h"
 #include "lock.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <sys/types.h>
@@ -53,6 +54,28 @@ struct hugelite_pool {
     pthread_t fault_thread;
     bool fault_thread_runs;
 };
+
+#define HL_CONTROL_NAME "control"
+
+/* ---- directory.c ---- */
+
+/* The directory of the default pool (HUGELITE_POOL, hugetlbfs, /dev/shm). */
+int hl_directory_choose(char dir[PATH_MAX]);
+
+/* Open pool->dir, made when it is not there, and learn what kind of pages it gives. */
+int hl_directory_open(struct hugelite_pool *pool, bool existing);
+
+/* The budget of a pool made now, when the caller names none.  0 = no free pages. */
+int hl_directory_budget(struct hugelite_pool *pool, uint64_t *ret_bytes);
+
+/* ---- control.c ---- */
+
+/* Open, or make, and check and map the control segment, and become a member. */
+int hl_control_open(struct hugelite_pool *pool, const struct hugelite_pool_opts *opts);
+
+/* The lock byte alone: it tells processes apart, not threads. */
+int hl_control_lock(struct hugelite_pool *pool);
+void hl_control_unlock(struct hugelite_pool *pool);
 
 /* ---- pool.c ---- */
 

@@ -8,8 +8,9 @@
  * *any* descriptor of a file drops all fcntl locks that the process holds on
  * it, and SQLite's locks are such: a close here would unlock a stock
  * connection of the same process in the middle of its transaction.  A parked
- * descriptor serves the next open of the same file.  Only when more than
- * PARKED_MAX are idle is the oldest closed, and only if nobody locks the file then.
+ * descriptor serves the next open of the same file.  Only when the file has no name any more, or
+ * when more than PARKED_MAX are idle, is one closed, the oldest first, and only
+ * if nobody locks the file then.
  *
  * Entry point: hl_source_file (ops).  See also: source.h.
  */
@@ -72,6 +73,14 @@ static bool is_locked(int fd)
     return hl_sys.lock(fd, F_OFD_GETLK, &probe) < 0 || probe.l_type != F_UNLCK;
 }
 
+static bool has_name(int fd)
+{
+    struct stat st;
+
+    return hl_sys.fstat(fd, &st) < 0 || st.st_nlink > 0;
+}
+
+/* Under files_lock. */
 static void trim_parked(void)
 {
     unsigned parked = 0;
@@ -79,7 +88,7 @@ static void trim_parked(void)
     for (struct shared_file **link = &files; *link;) {
         struct shared_file *file = *link;
 
-        if (file->refs || ++parked <= PARKED_MAX || is_locked(file->fd)) {
+        if (file->refs || (++parked <= PARKED_MAX && has_name(file->fd)) || is_locked(file->fd)) {
             link = &file->next;
             continue;
         }
