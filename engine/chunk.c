@@ -21,6 +21,7 @@
 #include "volume.h"
 
 #include <limits.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -133,8 +134,11 @@ static int fill(struct hl_volume *volume, uint32_t index, uint32_t *ret_ticket)
 static int fill_and_publish(struct hl_volume *volume, uint32_t index, bool took_over)
 {
     _Atomic uint64_t *word = &volume->pool->words[volume->first + index];
-    uint32_t ticket;
-    int rc = 0;
+    uint32_t ticket = 0;
+    int cancel, rc = 0;
+
+    /* A thread that is cancelled in the middle would leave a claim of an owner that lives. */
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 
     /* The dead may have left a page, whole or (small pages) in part. */
     if (took_over)
@@ -146,12 +150,13 @@ static int fill_and_publish(struct hl_volume *volume, uint32_t index, bool took_
         count(&volume->slot->errors, 1);
         settle_word(word, HL_CHUNK_EMPTY | HL_CHUNK_FAILED |
                               (uint64_t)(-rc & 0xff) << HL_CHUNK_ERROR_SHIFT);
-        return rc;
+    } else {
+        count(&volume->slot->fills, 1);
+        settle_word(word, HL_CHUNK_RESIDENT | HL_CHUNK_REFERENCED |
+                              (uint64_t)ticket << HL_CHUNK_TICKET_SHIFT);
     }
-    count(&volume->slot->fills, 1);
-    settle_word(word, HL_CHUNK_RESIDENT | HL_CHUNK_REFERENCED |
-                          (uint64_t)ticket << HL_CHUNK_TICKET_SHIFT);
-    return 0;
+    pthread_setcancelstate(cancel, NULL);
+    return rc;
 }
 
 int hl_chunk_make_resident(struct hl_volume *volume, uint32_t index, uint64_t deadline_ns)
@@ -322,6 +327,8 @@ int hl_chunk_forget(struct hugelite_pool *pool, uint32_t chunk, uint64_t deadlin
                                 chunk, HL_OWNER_MEMBER(seen));
             nap(word, seen, &nap_ns, deadline_ns);
         } else if (claim(word, seen, HL_CHUNK_EMPTY)) {
+            if (hl_chunk_state(seen) == HL_CHUNK_RESIDENT)
+                hl_replacement_forget(pool, hl_chunk_ticket(seen), chunk);
             if (seen & HL_CHUNK_WAITERS)
                 hl_sys.futex_wake(word, INT_MAX);
             return 0;

@@ -13,6 +13,7 @@
 #include "sys.h"
 
 #include <dirent.h>
+#include <linux/membarrier.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,6 +107,13 @@ static int map_control(struct hugelite_pool *pool, uint64_t bytes)
     return 0;
 }
 
+static void unmap_control(struct hugelite_pool *pool)
+{
+    if (pool->control)
+        hl_sys.munmap(pool->control, pool->control_bytes);
+    pool->control = NULL;
+}
+
 /* Images without a control segment that knows them are of an earlier life. */
 static void remove_images(struct hugelite_pool *pool)
 {
@@ -125,6 +133,12 @@ static void remove_images(struct hugelite_pool *pool)
             hl_sys.unlinkat(pool->dir_fd, entry->d_name, 0);
     }
     closedir(dir);
+}
+
+/* From now on an evictor's membarrier() also makes the threads of this process pass a fence. */
+static int register_for_fences(void)
+{
+    return hl_sys.membarrier(MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED);
 }
 
 /* Under the pool's lock byte: nobody else makes or reads the segment now. */
@@ -168,6 +182,7 @@ static int make_control(struct hugelite_pool *pool, const struct hugelite_pool_o
         return rc;
 
     /* Fresh pages are zeros: no member, no volume, all tickets free. */
+    pool->control->light_pins = register_for_fences() == 0;
     pool->control->version = plan.version;
     pool->control->page_bytes = plan.page_bytes;
     pool->control->signature = plan.signature;
@@ -215,9 +230,7 @@ void hl_control_unlock(struct hugelite_pool *pool)
 
 int hl_control_open(struct hugelite_pool *pool, const struct hugelite_pool_opts *opts)
 {
-    uint64_t magic = 0;
     struct stat st;
-    void *head;
     int rc;
 
     pool->control_fd = hl_sys.openat(pool->dir_fd, HL_CONTROL_NAME,
@@ -233,28 +246,18 @@ int hl_control_open(struct hugelite_pool *pool, const struct hugelite_pool_opts 
     rc = hl_sys.fstat(pool->control_fd, &st) < 0 ? -errno : 0;
     if (rc == 0 && !S_ISREG(st.st_mode))
         rc = -EBADMSG;
-    /* Whoever made it may have died before it was done: then its magic is 0. */
-    if (rc == 0 && st.st_size >= 4096) {
-        head = hl_sys.mmap(NULL, pool->page_bytes, PROT_READ, MAP_SHARED | MAP_NORESERVE,
-                           pool->control_fd, 0);
-        if (head == MAP_FAILED) {
-            rc = -errno;
-        } else {
-            /* Without a page in the file, do not touch: there may be none to be had. */
-            if (st.st_blocks > 0)
-                magic = atomic_load_explicit(&((struct hl_control *)head)->magic,
-                                             memory_order_acquire);
-            hl_sys.munmap(head, pool->page_bytes);
-        }
-    }
     if (rc < 0)
         rc = hl_error(-rc, "pool '%s': its control file: %s", pool->dir, strerror(-rc));
-    else if (magic)
+    /* Without a page in the file, do not touch: there may be none to be had. */
+    if (rc == 0 && st.st_size >= (off_t)sizeof(struct hl_control) && st.st_blocks > 0)
         rc = map_control(pool, (uint64_t)st.st_size);
-    else if (opts->existing)
-        rc = hl_error(ENOENT, "pool '%s': no pool is there", pool->dir);
-    else
-        rc = make_control(pool, opts);
+    /* Whoever made it may have died before it was done: then its magic is 0. */
+    if (rc == 0 && (!pool->control || atomic_load_explicit(&pool->control->magic,
+                                                           memory_order_acquire) == 0)) {
+        unmap_control(pool);
+        rc = opts->existing ? hl_error(ENOENT, "pool '%s': no pool is there", pool->dir)
+                            : make_control(pool, opts);
+    }
     if (rc == 0)
         rc = check_control(pool, pool->control, pool->control_bytes);
     if (rc == 0) {
@@ -263,12 +266,17 @@ int hl_control_open(struct hugelite_pool *pool, const struct hugelite_pool_opts 
 
         pool->nr_tickets = c->nr_tickets;
         pool->nr_words = c->nr_words;
+        pool->light_pins = c->light_pins;
         pool->members = (struct hl_member *)(base + c->members_at);
         pool->readers = (struct hl_reader *)(base + c->readers_at);
         pool->slots = (struct hl_slot *)(base + c->slots_at);
         pool->tickets = (_Atomic uint64_t *)(base + c->tickets_at);
         pool->words = (_Atomic uint64_t *)(base + c->words_at);
-        rc = hl_member_attach(pool);
+        if (pool->light_pins && register_for_fences() < 0)
+            rc = hl_error(ENOSYS, "pool '%s': its members use membarrier(2), which is refused here: "
+                          "%s", pool->dir, strerror(errno));
+        else
+            rc = hl_member_attach(pool);
     }
     hl_control_unlock(pool);
     return rc;

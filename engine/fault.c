@@ -36,7 +36,7 @@ enum { MESSAGES = 16, TRIM_MS = 500 };
 static void serve(struct hugelite_pool *pool, uintptr_t address)
 {
     uint64_t deadline_ns = hl_now_ns() + hl_patience_ns;
-    struct hl_volume *volume = hl_volume_at(pool, address);
+    struct hl_volume *volume = hl_volume_enter(pool, address);
     uint32_t index;
 
     if (!volume)
@@ -58,7 +58,7 @@ static void serve(struct hugelite_pool *pool, uintptr_t address)
             break;
         }
     }
-    hl_volume_put(volume);
+    hl_volume_leave(volume);
 }
 
 static void *fault_main(void *arg)
@@ -69,6 +69,7 @@ static void *fault_main(void *arg)
         { .fd = pool->stop_fd, .events = POLLIN },
     };
 
+    pthread_setname_np(pthread_self(), "hugelite-fault");
     for (;;) {
         struct uffd_msg messages[MESSAGES];
         ssize_t got;
@@ -88,35 +89,31 @@ static void *fault_main(void *arg)
     }
 }
 
-/* Features are found out with one descriptor and enabled on another: the handshake is once only. */
+/* The handshake is once only for a descriptor, and a kernel that does not know a
+ * feature refuses all: ask for everything, then for less. */
 static int open_uffd(struct hugelite_pool *pool)
 {
-    uint64_t wanted = pool->hugetlb ? UFFD_FEATURE_MISSING_HUGETLBFS : UFFD_FEATURE_MISSING_SHMEM;
-    struct uffdio_api api = { .api = UFFD_API };
-    int fd, rc;
+    uint64_t needed = pool->hugetlb ? UFFD_FEATURE_MISSING_HUGETLBFS : UFFD_FEATURE_MISSING_SHMEM;
+    uint64_t wished[] = { needed | UFFD_FEATURE_POISON, needed };
+    int cause = 0;
 
-    for (int probing = 1; probing >= 0; probing--) {
-        fd = hl_sys.userfaultfd(O_CLOEXEC | O_NONBLOCK);
+    for (size_t i = 0; i < sizeof wished / sizeof *wished; i++) {
+        struct uffdio_api api = { .api = UFFD_API, .features = wished[i] };
+        int fd = hl_sys.userfaultfd(O_CLOEXEC | O_NONBLOCK);
+
         if (fd < 0)
             return hl_error(errno, "userfaultfd is refused: %s; `hugelite doctor` tells what to do",
                             strerror(errno));
-        rc = hl_sys.ioctl(fd, UFFDIO_API, &api) < 0 ? errno : 0;
-        if (rc || (api.features & wanted) != wanted) {
-            hl_sys.close(fd);
-            return hl_error(rc ? rc : ENOSYS, "this kernel's userfaultfd cannot serve %s",
-                            pool->hugetlb ? "hugetlbfs" : "tmpfs");
+        if (hl_sys.ioctl(fd, UFFDIO_API, &api) == 0) {
+            pool->uffd = fd;
+            pool->has_poison = wished[i] & UFFD_FEATURE_POISON;
+            return 0;
         }
-        if (probing) {
-            hl_sys.close(fd);
-            pool->has_poison = api.features & UFFD_FEATURE_POISON;
-            api = (struct uffdio_api){
-                .api = UFFD_API,
-                .features = wanted | (pool->has_poison ? UFFD_FEATURE_POISON : 0),
-            };
-        }
+        cause = errno;
+        hl_sys.close(fd);
     }
-    pool->uffd = fd;
-    return 0;
+    return hl_error(cause == EINVAL ? ENOSYS : cause, "this kernel's userfaultfd cannot serve %s",
+                    pool->hugetlb ? "hugetlbfs" : "tmpfs");
 }
 
 int hl_fault_start(struct hugelite_pool *pool)
@@ -140,7 +137,6 @@ int hl_fault_start(struct hugelite_pool *pool)
     if (rc)
         return hl_error(rc, "cannot start the fault thread: %s", strerror(rc));
     pool->fault_thread_runs = true;
-    pthread_setname_np(pool->fault_thread, "hugelite-fault");
     return 0;
 }
 

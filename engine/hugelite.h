@@ -41,6 +41,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 /* Bytes of a chunk: the unit of residency, and one huge page on hugetlbfs.
  * A fetched range never crosses a multiple of it. */
@@ -225,6 +226,7 @@ int hugelite_volume_warm(struct hugelite_volume *vol, uint64_t offset, uint64_t 
 /* Counters of this volume.  Returns 0 or -ECHILD. */
 int hugelite_volume_stat(struct hugelite_volume *vol, struct hugelite_volume_stat *ret_stat);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

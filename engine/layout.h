@@ -78,6 +78,8 @@ struct hl_control {
     uint32_t version;
     uint32_t page_bytes;
     uint64_t signature;
+    uint32_t light_pins; /* 1: readers pin without a fence, evictors fence them all (rule 4) */
+    uint32_t spare;
     uint64_t control_bytes;
     uint64_t budget_bytes;
     uint32_t nr_tickets; /* budget in chunks */

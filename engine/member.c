@@ -13,6 +13,7 @@
 #include "pool.h"
 #include "sys.h"
 
+#include <linux/membarrier.h>
 #include <string.h>
 
 static bool lock_member(struct hugelite_pool *pool, uint32_t member, short type)
@@ -138,9 +139,15 @@ bool hl_reader_of_volume(struct hugelite_pool *pool, uint32_t slot)
 
 uint32_t hl_reader_holds(struct hugelite_pool *pool, const uint32_t *chunks, unsigned nr)
 {
-    uint32_t top = readers_in_use(pool);
-    uint32_t held = 0;
+    uint32_t held = 0, top;
 
+    /* Rule 4: every pin published before its reader saw the word as it was before our claim
+     * is visible after this.  Without it nothing may be evicted. */
+    if (pool->light_pins && hl_sys.membarrier(MEMBARRIER_CMD_GLOBAL_EXPEDITED) < 0)
+        return ~0u;
+    atomic_thread_fence(memory_order_seq_cst);
+
+    top = readers_in_use(pool);
     for (uint32_t i = 0; i < top; i++) {
         struct hl_reader *reader = &pool->readers[i];
         uint64_t owner = atomic_load_explicit(&reader->owner, memory_order_seq_cst);

@@ -17,6 +17,7 @@
 #include "fault.h"
 #include "source.h"
 #include "sys.h"
+#include "volume.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,6 +57,9 @@ static void fork_child(void)
         hl_sys.close(pool->uffd);
         hl_sys.close(pool->control_fd);
         hl_sys.close(pool->stop_fd);
+        /* An open image would keep the pages of a version that is gone. */
+        for (struct hl_volume *volume = pool->volumes; volume; volume = volume->next)
+            hl_sys.close(volume->image.fd);
     }
     registry = NULL;
     hl_buffer_fork_done();
@@ -122,6 +126,7 @@ static int attach(const char *dir, const struct hugelite_pool_opts *opts,
     pool->opens = 1;
     pool->lock = (struct hl_lock)HL_LOCK_INIT(HL_RANK_POOL);
     pool->list_lock = (struct hl_lock)HL_LOCK_INIT(HL_RANK_LIST);
+    pthread_cond_init(&pool->fault_served, NULL);
     pool->dir = strdup(dir);
     if (!pool->dir)
         return hl_error(ENOMEM, "pool '%s': no memory to open it", dir);
@@ -237,31 +242,6 @@ int hugelite_pool_volumes(struct hugelite_pool *pool, struct hugelite_volume_sta
     return 0;
 }
 
-static uint64_t evict_slot(struct hugelite_pool *pool, const struct hl_slot *slot)
-{
-    struct hl_victim victims[HL_VICTIMS];
-    uint64_t gone = 0;
-    unsigned nr = 0;
-
-    for (uint32_t i = 0; i < slot->capacity; i++) {
-        uint32_t chunk = slot->first + i;
-        uint64_t word = atomic_load_explicit(&pool->words[chunk], memory_order_acquire);
-        uint32_t ticket = hl_chunk_ticket(word);
-
-        if (hl_chunk_state(word) == HL_CHUNK_RESIDENT && ticket < pool->nr_tickets &&
-            hl_chunk_claim_victim(pool, chunk, word))
-            victims[nr++] = (struct hl_victim){
-                chunk, ticket,
-                atomic_load_explicit(&pool->tickets[ticket], memory_order_acquire), word,
-            };
-        if (nr == HL_VICTIMS || (nr && i + 1 == slot->capacity)) {
-            gone += hl_chunk_evict(pool, victims, nr);
-            nr = 0;
-        }
-    }
-    return gone << HL_CHUNK_SHIFT;
-}
-
 int hugelite_pool_evict(struct hugelite_pool *pool, const char *source, uint64_t *ret_bytes)
 {
     uint64_t name_key[2] = { 0 }, gone = 0;
@@ -281,7 +261,7 @@ int hugelite_pool_evict(struct hugelite_pool *pool, const char *source, uint64_t
         if (atomic_load_explicit(&slot->state, memory_order_acquire) != HL_SLOT_LIVE ||
             (source && memcmp(slot->name_key, name_key, sizeof name_key)))
             continue;
-        gone += evict_slot(pool, slot);
+        gone += hl_slot_evict(pool, slot);
         found = true;
     }
     hl_pool_unlock(pool);

@@ -36,6 +36,7 @@ struct hugelite_pool {
     struct hl_control *control;
     uint64_t control_bytes;
     uint32_t nr_tickets, nr_words;
+    bool light_pins;
     struct hl_member *members;
     struct hl_reader *readers;
     struct hl_slot *slots;
@@ -47,6 +48,7 @@ struct hugelite_pool {
 
     struct hl_lock list_lock;
     struct hl_volume *volumes; /* open in this process */
+    pthread_cond_t fault_served;
 
     int uffd;
     bool has_poison;
@@ -122,6 +124,9 @@ struct hl_slot *hl_slot_of_chunk(struct hugelite_pool *pool, uint32_t chunk);
 
 /* Bytes resident, counted from the chunk words. */
 uint64_t hl_slot_resident(struct hugelite_pool *pool, const struct hl_slot *slot);
+
+/* Evict all of a volume that no reader holds; returns the bytes that went.  Under the pool lock. */
+uint64_t hl_slot_evict(struct hugelite_pool *pool, const struct hl_slot *slot);
 
 void hl_slot_stat(struct hugelite_pool *pool, const struct hl_slot *slot,
                   struct hugelite_volume_stat *ret_stat);

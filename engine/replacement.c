@@ -65,6 +65,17 @@ void hl_replacement_give(struct hugelite_pool *pool, uint32_t ticket)
 /* Rounds of sweeping in which others took all that became free. */
 enum { ROUNDS_MAX = 1000, PAUSE_NS = 1000 * 1000 };
 
+void hl_replacement_forget(struct hugelite_pool *pool, uint32_t ticket, uint32_t chunk)
+{
+    uint64_t word;
+
+    if (ticket >= pool->nr_tickets)
+        return;
+    word = atomic_load_explicit(&pool->tickets[ticket], memory_order_acquire);
+    if (word && TICKET_CHUNK(word) == chunk)
+        hl_replacement_free(pool, ticket, word);
+}
+
 enum verdict {
     FREE,   /* can be taken */
     USED,   /* leave it */
@@ -72,8 +83,12 @@ enum verdict {
     VICTIM, /* claimed for eviction */
 };
 
-/* What is to be done with one ticket; claims its chunk when it can go. */
-static enum verdict look_at(struct hugelite_pool *pool, uint32_t ticket, struct hl_victim *victim)
+#define NO_CHUNK UINT32_MAX
+
+/* What is to be done with one ticket; claims its chunk when it can go.  wanting: the chunk
+ * that a ticket is sought for, or NO_CHUNK. */
+static enum verdict look_at(struct hugelite_pool *pool, uint32_t ticket, uint32_t wanting,
+                            struct hl_victim *victim)
 {
     uint64_t t = atomic_load_explicit(&pool->tickets[ticket], memory_order_acquire);
     uint32_t chunk = TICKET_CHUNK(t);
@@ -105,10 +120,12 @@ static enum verdict look_at(struct hugelite_pool *pool, uint32_t ticket, struct 
         return VICTIM;
 
     case HL_CHUNK_FILLING:
-        belongs_here = HL_OWNER_MEMBER(word) == TICKET_MEMBER(t);
+        /* The one that we are filling has no ticket yet: one that names it is of an
+         * earlier life, and to wait for it would be to wait for ourselves. */
+        belongs_here = chunk != wanting && HL_OWNER_MEMBER(word) == TICKET_MEMBER(t);
         /* fall through */
     case HL_CHUNK_EVICTING:
-        if (hl_chunk_claim_orphan(pool, chunk, word)) {
+        if (chunk != wanting && hl_chunk_claim_orphan(pool, chunk, word)) {
             *victim = (struct hl_victim){ chunk, ticket, t, word };
             return VICTIM;
         }
@@ -125,7 +142,7 @@ static enum verdict look_at(struct hugelite_pool *pool, uint32_t ticket, struct 
 
 /* Move the sweep hand until it has freed a batch.  Returns how many tickets
  * became, or were, free; *ret_moving: whether some are on the move. */
-static unsigned sweep(struct hugelite_pool *pool, bool *ret_moving)
+static unsigned sweep(struct hugelite_pool *pool, uint32_t wanting, bool *ret_moving)
 {
     /* Two rounds see every chunk once with its reference bit cleared. */
     uint64_t steps = 2 * (uint64_t)pool->nr_tickets + HL_VICTIMS;
@@ -142,7 +159,7 @@ static unsigned sweep(struct hugelite_pool *pool, bool *ret_moving)
         uint64_t at = atomic_fetch_add_explicit(&pool->control->sweep_hand, 1,
                                                 memory_order_relaxed);
 
-        switch (look_at(pool, (uint32_t)(at % pool->nr_tickets), &victims[nr])) {
+        switch (look_at(pool, (uint32_t)(at % pool->nr_tickets), wanting, &victims[nr])) {
         case FREE:
             free++;
             break;
@@ -196,7 +213,7 @@ int hl_replacement_take(struct hugelite_pool *pool, uint32_t chunk, uint32_t *re
         }
         atomic_store_explicit(&pool->control->take_hand, at, memory_order_relaxed);
 
-        if (sweep(pool, &moving))
+        if (sweep(pool, chunk, &moving))
             continue;
         /* Nothing can go.  Chunks on the move may stay or leave in a moment; chunks that
          * are held stay for as long as a reader likes. */
@@ -222,7 +239,7 @@ int hl_replacement_shrink(struct hugelite_pool *pool)
         uint64_t at = atomic_fetch_add_explicit(&pool->control->sweep_hand, 1,
                                                 memory_order_relaxed);
 
-        if (look_at(pool, (uint32_t)(at % pool->nr_tickets), &victim) == VICTIM &&
+        if (look_at(pool, (uint32_t)(at % pool->nr_tickets), NO_CHUNK, &victim) == VICTIM &&
             hl_chunk_evict(pool, &victim, 1))
             return 0;
     }

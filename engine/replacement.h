@@ -21,6 +21,9 @@ void hl_replacement_give(struct hugelite_pool *pool, uint32_t ticket);
  * 0, or -EBUSY when nothing can go. */
 int hl_replacement_shrink(struct hugelite_pool *pool);
 
+/* The ticket of a chunk whose volume is taken down. */
+void hl_replacement_forget(struct hugelite_pool *pool, uint32_t ticket, uint32_t chunk);
+
 /* Free a ticket if it still is this word; used by whoever evicted its chunk. */
 void hl_replacement_free(struct hugelite_pool *pool, uint32_t ticket, uint64_t word);
 

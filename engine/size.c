@@ -22,9 +22,11 @@ int hugelite_parse_size(const char *text, uint64_t *ret_bytes)
     if (!isdigit((unsigned char)*p))
         return hl_error(EINVAL, "'%s' is not a size; write one as in 320M or 4G", text);
     for (; isdigit((unsigned char)*p); p++) {
-        if (value > (INT64_MAX - 9) / 10)
+        uint64_t digit = (uint64_t)(*p - '0');
+
+        if (value > (INT64_MAX - digit) / 10)
             return hl_error(ERANGE, "'%s' is too large a size", text);
-        value = value * 10 + (uint64_t)(*p - '0');
+        value = value * 10 + digit;
     }
     if (*p) {
         const char *unit = strchr(units, toupper((unsigned char)*p));

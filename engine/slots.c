@@ -14,6 +14,7 @@
 #include "chunk.h"
 #include "codec.h"
 #include "error.h"
+#include "image.h"
 #include "pool.h"
 #include "source.h"
 #include "sys.h"
@@ -84,6 +85,33 @@ void hl_slot_stat(struct hugelite_pool *pool, const struct hl_slot *slot,
              slot->source);
 }
 
+uint64_t hl_slot_evict(struct hugelite_pool *pool, const struct hl_slot *slot)
+{
+    struct hl_victim victims[HL_VICTIMS];
+    uint64_t gone = 0;
+    unsigned nr = 0;
+
+    if (!is_sane(pool, slot))
+        return 0;
+    for (uint32_t i = 0; i < slot->capacity; i++) {
+        uint32_t chunk = slot->first + i;
+        uint64_t word = atomic_load_explicit(&pool->words[chunk], memory_order_acquire);
+        uint32_t ticket = hl_chunk_ticket(word);
+
+        if (hl_chunk_state(word) == HL_CHUNK_RESIDENT && ticket < pool->nr_tickets &&
+            hl_chunk_claim_victim(pool, chunk, word))
+            victims[nr++] = (struct hl_victim){
+                chunk, ticket,
+                atomic_load_explicit(&pool->tickets[ticket], memory_order_acquire), word,
+            };
+        if (nr == HL_VICTIMS || (nr && i + 1 == slot->capacity)) {
+            gone += hl_chunk_evict(pool, victims, nr);
+            nr = 0;
+        }
+    }
+    return gone << HL_CHUNK_SHIFT;
+}
+
 /* A run of chunk ids that no slot owns.  False when there is none. */
 static bool find_run(struct hugelite_pool *pool, uint32_t capacity, uint32_t *ret_first)
 {
@@ -112,24 +140,28 @@ static int retire(struct hugelite_pool *pool, struct hl_slot *slot)
 {
     uint64_t deadline_ns = hl_now_ns() + hl_patience_ns;
     char name[HL_IMAGE_NAME_BYTES];
-    int rc;
+    int fd, rc;
 
     atomic_store_explicit(&slot->state, HL_SLOT_DYING, memory_order_release);
     hl_slot_image_name(slot, name);
-    /* With the name go the pages: nobody has it mapped.  An evictor that has it open for a
-     * moment keeps them for that moment. */
+    /* Nobody has it mapped.  Punched first, as the pages of a file without a name stay
+     * for as long as somebody has it open, such as a child that was forked by a reader. */
+    fd = hl_sys.openat(pool->dir_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0);
+    if (fd >= 0) {
+        hl_image_punch(fd, 0, slot->capacity);
+        hl_sys.close(fd);
+    }
     if (hl_sys.unlinkat(pool->dir_fd, name, 0) < 0 && errno != ENOENT)
         return hl_error(errno, "pool '%s': cannot remove image %s: %s", pool->dir, name,
                         strerror(errno));
     if (is_sane(pool, slot)) {
-        /* The words before the tickets: a ticket is only free when no word claims it. */
         for (uint32_t i = 0; i < slot->capacity; i++) {
             rc = hl_chunk_forget(pool, slot->first + i, deadline_ns);
             if (rc < 0)
                 return rc;
         }
     }
-    /* Tickets that still point here are stale from now on; the sweep collects them. */
+    /* Tickets that the dead forgot here are nobody's from now on; the sweep collects them. */
     atomic_store_explicit(&slot->state, HL_SLOT_FREE, memory_order_release);
     return 0;
 }

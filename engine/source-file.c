@@ -26,7 +26,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 enum { HEAD_BYTES = 100, PARKED_MAX = 16 };
 
@@ -227,7 +226,6 @@ static void close_sourcep(struct file_source **src)
 static int file_open(const char *name, struct hl_source **ret_source)
 {
     HL_CLEANUP(close_sourcep) struct file_source *src = calloc(1, sizeof *src);
-    XXH128_hash_t hash;
     struct stat st;
     int rc;
 
@@ -255,10 +253,8 @@ static int file_open(const char *name, struct hl_source **ret_source)
     if (rc < 0)
         return rc;
 
-    hash = XXH3_128bits(&src->stamp, sizeof src->stamp);
-    src->base.key[0] = hash.low64;
-    src->base.key[1] = hash.high64;
-    hl_source_name_key(src->base.name, src->base.name_key);
+    hl_source_hash(&src->stamp, sizeof src->stamp, src->base.key);
+    hl_source_hash(src->base.name, strlen(src->base.name), src->base.name_key);
 
     *ret_source = &HL_TAKE(src)->base;
     return 0;

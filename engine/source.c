@@ -37,13 +37,19 @@ void hl_source_close(struct hl_source *source)
         source->ops->close(source);
 }
 
+void hl_source_hash(const void *bytes, size_t length, uint64_t ret_key[2])
+{
+    XXH128_hash_t hash = XXH3_128bits(bytes, length);
+
+    ret_key[0] = hash.low64;
+    ret_key[1] = hash.high64;
+}
+
 void hl_source_name_key(const char *name, uint64_t ret_key[2])
 {
     char *real = realpath(name, NULL);
     const char *canonical = real ? real : name;
-    XXH128_hash_t hash = XXH3_128bits(canonical, strlen(canonical));
 
+    hl_source_hash(canonical, strlen(canonical), ret_key);
     free(real);
-    ret_key[0] = hash.low64;
-    ret_key[1] = hash.high64;
 }

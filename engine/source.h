@@ -8,6 +8,7 @@
 #ifndef HL_SOURCE_H
 #define HL_SOURCE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 struct hl_source;
@@ -43,8 +44,11 @@ extern const struct hl_source_ops hl_source_file;
 int hl_source_open(const char *name, struct hl_source **ret_source);
 void hl_source_close(struct hl_source *source); /* NULL is fine */
 
-/* The key of a name, whether or not there is such an object now. */
+/* The key of a name as a user gives it, whether or not there is such an object now. */
 void hl_source_name_key(const char *name, uint64_t ret_key[2]);
+
+/* 128 bits of bytes. */
+void hl_source_hash(const void *bytes, size_t length, uint64_t ret_key[2]);
 
 /* Around fork(): hold the lock of the open files, so that the child gets it free. */
 void hl_source_file_fork_prepare(void);

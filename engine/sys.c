@@ -66,6 +66,11 @@ static int sys_userfaultfd(int flags)
     return made;
 }
 
+static int sys_membarrier(int command)
+{
+    return (int)syscall(SYS_membarrier, command, 0, 0);
+}
+
 /* The words lie in a shared file mapping, hence no FUTEX_PRIVATE_FLAG. */
 static int sys_futex_wait(const void *word, uint32_t seen, const struct timespec *timeout)
 {
@@ -99,6 +104,7 @@ struct hl_sys hl_sys = {
     .poll = poll,
     .userfaultfd = sys_userfaultfd,
     .eventfd = eventfd,
+    .membarrier = sys_membarrier,
     .futex_wait = sys_futex_wait,
     .futex_wake = sys_futex_wake,
 };

@@ -38,6 +38,7 @@ struct hl_sys {
     int (*poll)(struct pollfd *fds, nfds_t nr, int timeout_ms);
     int (*userfaultfd)(int flags);
     int (*eventfd)(unsigned value, int flags);
+    int (*membarrier)(int command);
     int (*futex_wait)(const void *word, uint32_t seen, const struct timespec *timeout);
     int (*futex_wake)(const void *word, int nr);
 };

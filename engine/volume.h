@@ -14,7 +14,8 @@ struct hugelite_pool;
 
 struct hl_volume {
     struct hl_volume *next; /* in pool->volumes, under list_lock */
-    unsigned refs;          /* handles and faults in service, under list_lock */
+    unsigned handles;       /* under list_lock; with the last one it leaves the list */
+    unsigned faults;        /* in service, under list_lock; the last handle waits for them */
     struct hugelite_pool *pool;
     struct hl_slot *slot;
     uint32_t slot_index;
@@ -26,8 +27,9 @@ struct hl_volume {
     struct hl_image image;
 };
 
-/* The volume mapped at this address, with a reference; NULL when there is none. */
-struct hl_volume *hl_volume_at(struct hugelite_pool *pool, uintptr_t address);
-void hl_volume_put(struct hl_volume *volume);
+/* For the fault thread: the volume mapped at this address, or NULL.  It is not closed
+ * until it is left. */
+struct hl_volume *hl_volume_enter(struct hugelite_pool *pool, uintptr_t address);
+void hl_volume_leave(struct hl_volume *volume);
 
 #endif
