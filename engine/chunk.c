@@ -159,6 +159,23 @@ static int fill_and_publish(struct hl_volume *volume, uint32_t index, bool took_
     return rc;
 }
 
+/* An evictor died with this claim, which now is ours, before it began to punch: the
+ * page is whole, and a reader may well point into it.  Ends the claim. */
+static void put_back(struct hl_volume *volume, uint32_t index)
+{
+    struct hugelite_pool *pool = volume->pool;
+    uint32_t chunk = volume->first + index, ticket;
+
+    if (hl_replacement_adopt(pool, chunk, &ticket)) {
+        settle_word(&pool->words[chunk], HL_CHUNK_RESIDENT | HL_CHUNK_REFERENCED |
+                                             (uint64_t)ticket << HL_CHUNK_TICKET_SHIFT);
+        return;
+    }
+    /* A resident chunk without a ticket: the segment is damaged.  Begin anew. */
+    hl_image_punch(volume->image.fd, index, 1);
+    settle_word(&pool->words[chunk], HL_CHUNK_EMPTY);
+}
+
 int hl_chunk_make_resident(struct hl_volume *volume, uint32_t index, uint64_t deadline_ns)
 {
     struct hugelite_pool *pool = volume->pool;
@@ -187,7 +204,10 @@ int hl_chunk_make_resident(struct hl_volume *volume, uint32_t index, uint64_t de
         case HL_CHUNK_FILLING:
         case HL_CHUNK_EVICTING:
             if (!hl_member_alive(pool, seen & HL_OWNER_MASK)) {
-                if (claim(word, seen, claimed_by(pool, HL_CHUNK_FILLING, seen)))
+                if (hl_chunk_state(seen) == HL_CHUNK_EVICTING && !(seen & HL_CHUNK_DOOMED)) {
+                    if (claim(word, seen, claimed_by(pool, HL_CHUNK_EVICTING, seen)))
+                        put_back(volume, index);
+                } else if (claim(word, seen, claimed_by(pool, HL_CHUNK_FILLING, seen)))
                     return fill_and_publish(volume, index, true);
                 continue;
             }
@@ -223,7 +243,7 @@ static int punch_run(struct hugelite_pool *pool, const struct hl_slot *slot, uin
     char name[HL_IMAGE_NAME_BYTES];
     int fd, rc;
 
-    hl_slot_image_name(slot, name);
+    hl_slot_image_name(pool, slot, name);
     fd = hl_sys.openat(pool->dir_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0);
     if (fd < 0)
         return hl_error(errno, "pool '%s': image %s: %s", pool->dir, name, strerror(errno));
@@ -257,6 +277,10 @@ unsigned hl_chunk_evict(struct hugelite_pool *pool, struct hl_victim *victims, u
         else
             victims[left++] = victims[i];
     }
+    /* From here on who takes over from us must not put them back. */
+    for (unsigned i = 0; i < left; i++)
+        atomic_fetch_or_explicit(&pool->words[victims[i].chunk], HL_CHUNK_DOOMED,
+                                 memory_order_seq_cst);
     qsort(victims, left, sizeof *victims, by_chunk);
 
     for (unsigned i = 0, run; i < left; i += run) {
@@ -300,8 +324,15 @@ bool hl_chunk_drop(struct hl_volume *volume, uint32_t index)
         return true; /* somebody else has noticed */
     if (!claim(word, seen, claimed_by(pool, HL_CHUNK_EVICTING, seen)))
         return false;
-    /* Pins do not matter: there is nothing to lose.  The hole may have become
-     * a stray zero page by now, hence the punch. */
+    /* The page may have come back since the caller looked, and somebody may hold
+     * it: then this is not the word that was wrong. */
+    if (hl_image_settle(&volume->image, index)) {
+        settle_word(word, seen & ~(uint64_t)HL_CHUNK_WAITERS);
+        return true;
+    }
+    /* Pins do not matter: there is nothing to lose.  A stray zero page may come in
+     * between, hence the punch. */
+    atomic_fetch_or_explicit(word, HL_CHUNK_DOOMED, memory_order_seq_cst);
     if (hl_image_punch(volume->image.fd, index, 1) < 0) {
         settle_word(word, seen & ~(uint64_t)HL_CHUNK_WAITERS);
         return false;

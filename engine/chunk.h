@@ -35,6 +35,7 @@ enum hl_chunk_state {
 #define HL_CHUNK_WAITERS 0x4u     /* somebody sleeps on the word: wake after the next change */
 #define HL_CHUNK_REFERENCED 0x8u  /* used since the sweep hand came by */
 #define HL_CHUNK_FAILED 0x10u     /* EMPTY because a fill failed, with this errno */
+#define HL_CHUNK_DOOMED 0x20u     /* EVICTING, no reader holds it: the page is being punched */
 #define HL_CHUNK_ERROR_SHIFT 8
 #define HL_CHUNK_TICKET_SHIFT 32
 

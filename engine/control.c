@@ -25,10 +25,18 @@ static uint64_t layout_signature(void)
 {
     const uint64_t facts[] = {
         HL_LAYOUT_VERSION, HL_CHUNK_BYTES, HL_MEMBERS, HL_READERS, HL_SLOTS, HL_PINS,
-        HL_NAME_BYTES, sizeof(struct hl_control), offsetof(struct hl_control, take_hand),
+        HL_NAME_BYTES, sizeof(struct hl_control), offsetof(struct hl_control, page_bytes),
+        offsetof(struct hl_control, light_pins), offsetof(struct hl_control, control_bytes),
+        offsetof(struct hl_control, budget_bytes), offsetof(struct hl_control, nr_tickets),
+        offsetof(struct hl_control, nr_words), offsetof(struct hl_control, members_at),
+        offsetof(struct hl_control, words_at), offsetof(struct hl_control, take_hand),
         offsetof(struct hl_control, sweep_hand), offsetof(struct hl_control, readers_top),
         sizeof(struct hl_member), sizeof(struct hl_reader), offsetof(struct hl_reader, pins),
-        sizeof(struct hl_slot), offsetof(struct hl_slot, key), offsetof(struct hl_slot, fills),
+        sizeof(struct hl_slot), offsetof(struct hl_slot, first), offsetof(struct hl_slot, bytes),
+        offsetof(struct hl_slot, key), offsetof(struct hl_slot, name_key),
+#define X(name, unit, help) offsetof(struct hl_slot, name),
+#include "stats.def"
+#undef X
         offsetof(struct hl_slot, source),
     };
 
@@ -129,7 +137,7 @@ static void remove_images(struct hugelite_pool *pool)
     while ((entry = readdir(dir))) {
         size_t length = strlen(entry->d_name);
 
-        if (length == 32 + 6 && strcmp(entry->d_name + 32, ".image") == 0)
+        if (length > 6 && strcmp(entry->d_name + length - 6, ".image") == 0)
             hl_sys.unlinkat(pool->dir_fd, entry->d_name, 0);
     }
     closedir(dir);

@@ -213,8 +213,17 @@ void hl_image_poison(struct hl_image *image, uint32_t index)
     };
 
     atomic_store_explicit(&image->wounded, 1, memory_order_release);
-    if (image->has_poison && hl_sys.ioctl(image->uffd, UFFDIO_POISON, &poison) == 0)
-        return;
+    for (int round = 0; image->has_poison && round < POPULATE_ROUNDS; round++) {
+        if (hl_sys.ioctl(image->uffd, UFFDIO_POISON, &poison) == 0)
+            return;
+        if (errno == EEXIST) { /* another process has filled it, or it is poisoned already */
+            wake(image, index);
+            return;
+        }
+        if (errno != EAGAIN)
+            break;
+        sched_yield();
+    }
     /* Older kernels: whoever waits must not wait for ever. */
     hl_sys.mprotect(chunk_address(image, index), HL_CHUNK_BYTES, PROT_NONE);
     wake(image, index);
@@ -222,8 +231,6 @@ void hl_image_poison(struct hl_image *image, uint32_t index)
 
 void hl_image_heal(struct hl_image *image, uint32_t index)
 {
-    if (image->has_poison)
-        hl_sys.madvise(chunk_address(image, index), HL_CHUNK_BYTES, MADV_DONTNEED);
-    else
-        hl_sys.mprotect(chunk_address(image, index), HL_CHUNK_BYTES, PROT_READ);
+    hl_sys.madvise(chunk_address(image, index), HL_CHUNK_BYTES, MADV_DONTNEED);
+    hl_sys.mprotect(chunk_address(image, index), HL_CHUNK_BYTES, PROT_READ);
 }

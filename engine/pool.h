@@ -132,6 +132,7 @@ void hl_slot_stat(struct hugelite_pool *pool, const struct hl_slot *slot,
                   struct hugelite_volume_stat *ret_stat);
 
 #define HL_IMAGE_NAME_BYTES 48
-void hl_slot_image_name(const struct hl_slot *slot, char name[HL_IMAGE_NAME_BYTES]);
+void hl_slot_image_name(const struct hugelite_pool *pool, const struct hl_slot *slot,
+                        char name[HL_IMAGE_NAME_BYTES]);
 
 #endif

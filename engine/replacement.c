@@ -76,6 +76,24 @@ void hl_replacement_forget(struct hugelite_pool *pool, uint32_t ticket, uint32_t
         hl_replacement_free(pool, ticket, word);
 }
 
+bool hl_replacement_adopt(struct hugelite_pool *pool, uint32_t chunk, uint32_t *ret_ticket)
+{
+    for (uint32_t i = 0; i < pool->nr_tickets; i++) {
+        uint64_t t = atomic_load_explicit(&pool->tickets[i], memory_order_acquire);
+
+        /* A new word, so that a sweeper who took this one for a forgotten ticket does
+         * not free it now. */
+        if (t && TICKET_CHUNK(t) == chunk &&
+            atomic_compare_exchange_strong_explicit(&pool->tickets[i], &t,
+                                                    make_ticket(pool, chunk),
+                                                    memory_order_acq_rel, memory_order_relaxed)) {
+            *ret_ticket = i;
+            return true;
+        }
+    }
+    return false;
+}
+
 enum verdict {
     FREE,   /* can be taken */
     USED,   /* leave it */

@@ -6,6 +6,7 @@
 #ifndef HL_REPLACEMENT_H
 #define HL_REPLACEMENT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct hugelite_pool;
@@ -20,6 +21,10 @@ void hl_replacement_give(struct hugelite_pool *pool, uint32_t ticket);
 /* Evict something, whatever the tickets say: the file system has no free page.
  * 0, or -EBUSY when nothing can go. */
 int hl_replacement_shrink(struct hugelite_pool *pool);
+
+/* Make the ticket that a chunk has ours: of a chunk that we hold EVICTING, and whose evictor
+ * died before it did harm.  False when there is none. */
+bool hl_replacement_adopt(struct hugelite_pool *pool, uint32_t chunk, uint32_t *ret_ticket);
 
 /* The ticket of a chunk whose volume is taken down. */
 void hl_replacement_forget(struct hugelite_pool *pool, uint32_t ticket, uint32_t chunk);

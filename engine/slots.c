@@ -38,10 +38,13 @@ static bool is_sane(const struct hugelite_pool *pool, const struct hl_slot *slot
            slot->bytes <= (uint64_t)slot->capacity << HL_CHUNK_SHIFT;
 }
 
-void hl_slot_image_name(const struct hl_slot *slot, char name[HL_IMAGE_NAME_BYTES])
+void hl_slot_image_name(const struct hugelite_pool *pool, const struct hl_slot *slot,
+                        char name[HL_IMAGE_NAME_BYTES])
 {
-    snprintf(name, HL_IMAGE_NAME_BYTES, "%016llx%016llx.image", (unsigned long long)slot->key[1],
-             (unsigned long long)slot->key[0]);
+    /* The slot's number too: a version may come back while its old image is being taken down. */
+    snprintf(name, HL_IMAGE_NAME_BYTES, "%016llx%016llx-%u.image",
+             (unsigned long long)slot->key[1], (unsigned long long)slot->key[0],
+             (unsigned)(slot - pool->slots));
 }
 
 struct hl_slot *hl_slot_of_chunk(struct hugelite_pool *pool, uint32_t chunk)
@@ -143,7 +146,7 @@ static int retire(struct hugelite_pool *pool, struct hl_slot *slot)
     int fd, rc;
 
     atomic_store_explicit(&slot->state, HL_SLOT_DYING, memory_order_release);
-    hl_slot_image_name(slot, name);
+    hl_slot_image_name(pool, slot, name);
     /* Nobody has it mapped.  Punched first, as the pages of a file without a name stay
      * for as long as somebody has it open, such as a child that was forked by a reader. */
     fd = hl_sys.openat(pool->dir_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0);
@@ -201,7 +204,7 @@ static int make_image(struct hugelite_pool *pool, const struct hl_slot *slot)
     char name[HL_IMAGE_NAME_BYTES];
     int fd, cause;
 
-    hl_slot_image_name(slot, name);
+    hl_slot_image_name(pool, slot, name);
     /* One that is there is of a maker who died before its slot was live: empty,
      * and of no known length. */
     hl_sys.unlinkat(pool->dir_fd, name, 0);
@@ -298,15 +301,16 @@ int hl_slot_open(struct hugelite_pool *pool, const struct hl_codec *codec, uint3
             atomic_store_explicit(&slot->superseded, 1, memory_order_relaxed);
         }
     }
+    /* A version that comes back, as when a copy is moved into place again, is the
+     * newest once more. */
+    if (found != HL_SLOTS)
+        atomic_store_explicit(&pool->slots[found].superseded, 0, memory_order_relaxed);
     hl_slot_collect(pool);
     if (found == HL_SLOTS) {
         rc = make_slot(pool, codec, &found);
         if (rc < 0)
             return rc;
     }
-    /* A version that comes back, as when a copy is moved into place again, is the
-     * newest once more. */
-    atomic_store_explicit(&pool->slots[found].superseded, 0, memory_order_relaxed);
     atomic_store_explicit(&pool->slots[found].used_ns, hl_now_ns(), memory_order_relaxed);
     *ret_slot = found;
     return 0;

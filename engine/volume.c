@@ -166,7 +166,7 @@ static int bind(struct hugelite_pool *pool, struct hugelite_volume *handle,
     (*volume)->slot = slot;
     (*volume)->slot_index = index;
     (*volume)->first = slot->first;
-    hl_slot_image_name(slot, name);
+    hl_slot_image_name(pool, slot, name);
     rc = hl_image_attach(pool, name, (uint64_t)slot->capacity << HL_CHUNK_SHIFT,
                          &(*volume)->image);
     if (rc < 0) {

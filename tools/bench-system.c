@@ -1,0 +1,545 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * bench-system.c - the systems that `hugelite bench` sets side by side: where
+ * their files live, how each is opened, and what is taken away at the end.
+ * Every stock system gets the setting that serves it best, see bench/README.md.
+ *
+ * Entry points: bench_systems_prepare, bench_system_open, bench_cleanup.
+ * See also: bench-worker.c (the processes), bench-db.c (the database).
+ */
+#include <config.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <unistd.h>
+
+#include "hugelite.h"
+#include "hugelite-vfs.h"
+#include "bench.h"
+#include "tools.h"
+
+/* Beyond the database's own chunks, for the pool's control segment and the free
+ * pages it likes to keep. */
+#define POOL_SPARE_CHUNKS 32
+
+const struct bench_system bench_systems[BENCH_NR_SYSTEMS] = {
+    [BENCH_STOCK] = { "stock", "stock", .wanted = true },
+    [BENCH_MMAP] = { "mmap", "stock, immutable, mmap", .wanted = true },
+    [BENCH_COPY] = { "copy", "stock, mmap of a hugetlbfs copy", .wanted = true },
+    [BENCH_CACHE] = { "cache", "stock, immutable, all in its cache", .wanted = false },
+    [BENCH_HUGELITE] = { "hugelite", "hugelite", .wanted = true },
+};
+
+/* ---- directories of our own --------------------------------------------- */
+
+static void remove_tree(int parent, const char *name)
+{
+    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    struct dirent *e;
+    DIR *dir;
+
+    if (fd < 0 || !(dir = fdopendir(fd))) {
+        if (fd >= 0)
+            close(fd);
+        unlinkat(parent, name, 0);
+        return;
+    }
+    while ((e = readdir(dir)))
+        if (strcmp(e->d_name, ".") && strcmp(e->d_name, "..")
+            && unlinkat(dirfd(dir), e->d_name, 0) < 0)
+            remove_tree(dirfd(dir), e->d_name);
+    closedir(dir);
+    unlinkat(parent, name, AT_REMOVEDIR);
+}
+
+/* What a killed run left behind: ours by name and owner, and nobody holds it. */
+static void sweep(const char *parent)
+{
+    DIR *dir = opendir(parent);
+    struct dirent *e;
+
+    if (!dir)
+        return;
+    while ((e = readdir(dir))) {
+        struct stat st;
+        int fd;
+
+        if (strncmp(e->d_name, "hugelite-bench-", 15))
+            continue;
+        fd = openat(dirfd(dir), e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd < 0)
+            continue;
+        if (fstat(fd, &st) == 0 && st.st_uid == geteuid() && flock(fd, LOCK_EX | LOCK_NB) == 0)
+            remove_tree(dirfd(dir), e->d_name);
+        close(fd);
+    }
+    closedir(dir);
+}
+
+int bench_dir_make(const char *parent, char ret_dir[PATH_MAX])
+{
+    char path[PATH_MAX];
+    int fd;
+
+    sweep(parent);
+    if ((size_t)snprintf(path, sizeof path, "%s/hugelite-bench-XXXXXX", parent) >= sizeof path)
+        return -ENAMETOOLONG;
+    if (!mkdtemp(path))
+        return -errno;
+    /* The lock lives as long as this descriptor: to the end of the program. */
+    fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        int rc = -errno;
+
+        if (fd >= 0)
+            close(fd);
+        rmdir(path);
+        return rc;
+    }
+    strcpy(ret_dir, path);
+    return 0;
+}
+
+void bench_cleanup(struct bench_config *config)
+{
+    char *const dirs[] = { config->huge_dir, config->shm_dir, config->db_dir,
+                           config->pool_made ? config->pool : NULL };
+
+    bench_children_kill();
+    if (config->db_building[0])
+        unlink(config->db_building);
+    for (unsigned i = 0; i < sizeof dirs / sizeof *dirs; i++)
+        if (dirs[i] && dirs[i][0]) {
+            remove_tree(AT_FDCWD, dirs[i]);
+            dirs[i][0] = '\0';
+        }
+}
+
+/* ---- room --------------------------------------------------------------- */
+
+static uint64_t memory_available(void)
+{
+    FILE *f = fopen("/proc/meminfo", "re");
+    unsigned long long kilobytes = 0;
+    char line[256];
+
+    if (!f)
+        return 0;
+    while (fgets(line, sizeof line, f) && sscanf(line, "MemAvailable: %llu", &kilobytes) != 1)
+        ;
+    fclose(f);
+    return 1024 * (uint64_t)kilobytes;
+}
+
+/* The hugetlbfs mount of 2 MiB pages that we may write: the one a path lies on, or
+ * without a path the one with most room.  Returns its free pages, 0 when there is none. */
+static uint64_t find_huge_mount(const char *below, char ret_dir[PATH_MAX])
+{
+    struct hl_mount *mounts;
+    uint64_t best = 0;
+    size_t nr;
+
+    if (hl_mounts_list(&mounts, &nr) < 0)
+        return 0;
+    for (size_t i = 0; i < nr; i++) {
+        uint64_t free = mounts[i].free_bytes / HUGELITE_CHUNK_BYTES;
+        size_t length = strlen(mounts[i].path);
+
+        if (mounts[i].page_bytes != HUGELITE_CHUNK_BYTES || !mounts[i].writable
+            || length > PATH_MAX - 64)
+            continue;
+        if (below && (strncmp(below, mounts[i].path, length)
+                      || (below[length] != '/' && below[length] != '\0')))
+            continue;
+        if (free > best) {
+            best = free;
+            strcpy(ret_dir, mounts[i].path);
+        }
+    }
+    hl_mounts_free(mounts, nr);
+    return best;
+}
+
+static void parent_of(const char *path, char ret_parent[PATH_MAX])
+{
+    char *slash;
+
+    snprintf(ret_parent, PATH_MAX, "%s", path);
+    for (size_t n = strlen(ret_parent); n > 1 && ret_parent[n - 1] == '/'; n--)
+        ret_parent[n - 1] = '\0';
+    slash = strrchr(ret_parent, '/');
+    if (!slash)
+        strcpy(ret_parent, ".");
+    else
+        slash[slash == ret_parent] = '\0';
+}
+
+/* ---- jobs: what is done in a child -------------------------------------- */
+
+/* Read a file once, so that nobody's first case pays for the disk. */
+int bench_job_read_file(const struct bench_config *config, uint64_t arg,
+                        struct bench_reply *reply)
+{
+    int fd = open(config->db, O_RDONLY | O_CLOEXEC);
+    char *buffer = malloc(HUGELITE_CHUNK_BYTES);
+    uint64_t offset = 0;
+    ssize_t n;
+
+    (void)arg;
+    if (fd < 0 || !buffer)
+        return bench_fail(reply, errno, "%s: %s", config->db, strerror(errno));
+    posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+    while ((n = pread(fd, buffer, HUGELITE_CHUNK_BYTES, (off_t)offset)) > 0)
+        offset += (uint64_t)n;
+    if (n < 0)
+        return bench_fail(reply, errno, "%s: %s", config->db, strerror(errno));
+    return 0;
+}
+
+/* hugetlbfs has no write(2) and only whole pages: the copy goes in through a
+ * mapping, and zeros follow the last page of the database.  (SQLite takes the
+ * length from the header.)  Without MAP_NORESERVE, so that a lack of pages is an
+ * error here and not a SIGBUS later. */
+static int job_make_copy(const struct bench_config *config, uint64_t arg,
+                         struct bench_reply *reply)
+{
+    uint64_t length = (config->db_bytes + HUGELITE_CHUNK_BYTES - 1)
+                      & ~(uint64_t)(HUGELITE_CHUNK_BYTES - 1);
+    int in = open(config->db, O_RDONLY | O_CLOEXEC);
+    int out = open(config->copy, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    uint64_t offset = 0;
+    char *to;
+
+    (void)arg;
+    if (in < 0)
+        return bench_fail(reply, errno, "%s: %s", config->db, strerror(errno));
+    if (out < 0 || ftruncate(out, (off_t)length) < 0)
+        return bench_fail(reply, errno, "%s: %s", config->copy, strerror(errno));
+    to = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, out, 0);
+    if (to == MAP_FAILED)
+        return bench_fail(reply, errno, "%s: %s", config->copy, strerror(errno));
+    while (offset < config->db_bytes) {
+        ssize_t n = pread(in, to + offset, config->db_bytes - offset, (off_t)offset);
+
+        if (n <= 0)
+            return bench_fail(reply, n < 0 ? errno : EIO, "%s: %s", config->db,
+                              n < 0 ? strerror(errno) : "shorter than it was");
+        offset += (uint64_t)n;
+    }
+    return 0;
+}
+
+static int find_volume(struct hugelite_pool *pool, const char *source,
+                       struct bench_reply *reply)
+{
+    struct hugelite_volume_stat *volumes;
+    size_t nr;
+    int rc = hl_tool_volumes(pool, &volumes, &nr);
+
+    if (rc < 0)
+        return bench_fail(reply, -rc, "%s", hugelite_error());
+    for (size_t i = 0; i < nr; i++)
+        if (!strcmp(volumes[i].source, source) && !volumes[i].superseded) {
+            reply->source_bytes = volumes[i].source_bytes;
+            reply->fills = volumes[i].fills;
+            reply->resident_bytes = volumes[i].resident_bytes;
+            free(volumes);
+            return 0;
+        }
+    free(volumes);
+    return bench_fail(reply, ENOENT, "%s: not in the pool", source);
+}
+
+/* Make or attach the pool and make the whole database resident, which is the
+ * touch of its memory too: in a virtual machine the first one costs milliseconds. */
+static int job_pool_warm(const struct bench_config *config, uint64_t budget,
+                         struct bench_reply *reply)
+{
+    struct hugelite_pool_opts opts = { .size = sizeof opts, .budget_bytes = budget };
+    struct hugelite_pool_stat stat;
+    struct hugelite_pool *pool;
+    struct hugelite_volume *vol;
+    int rc = hugelite_pool_open(config->pool, &opts, &pool);
+
+    if (rc == 0)
+        rc = hugelite_volume_open(pool, config->db, &vol);
+    if (rc == 0)
+        rc = hugelite_volume_warm(vol, 0, 0, NULL, NULL);
+    if (rc == 0)
+        rc = hugelite_pool_stat(pool, &stat);
+    if (rc < 0)
+        return bench_fail(reply, -rc, "%s", hugelite_error());
+    snprintf(reply->pages, sizeof reply->pages, "%s", stat.pages);
+    reply->page_bytes = stat.page_bytes;
+    rc = find_volume(pool, config->db, reply);
+    hugelite_volume_close(vol);
+    hugelite_pool_close(pool);
+    return rc;
+}
+
+static int pool_look(const struct bench_config *config, bool evict, struct bench_reply *reply)
+{
+    struct hugelite_pool_opts opts = { .size = sizeof opts, .existing = 1 };
+    struct hugelite_pool *pool;
+    int rc = hugelite_pool_open(config->pool, &opts, &pool);
+
+    if (rc == 0 && evict)
+        rc = hugelite_pool_evict(pool, config->db, NULL);
+    if (rc < 0)
+        return bench_fail(reply, -rc, "%s", hugelite_error());
+    rc = find_volume(pool, config->db, reply);
+    hugelite_pool_close(pool);
+    return rc;
+}
+
+int bench_job_pool_evict(const struct bench_config *config, uint64_t arg,
+                         struct bench_reply *reply)
+{
+    (void)arg;
+    return pool_look(config, true, reply);
+}
+
+int bench_job_pool_stat(const struct bench_config *config, uint64_t arg,
+                        struct bench_reply *reply)
+{
+    (void)arg;
+    return pool_look(config, false, reply);
+}
+
+/* ---- opening ------------------------------------------------------------ */
+
+/* A path as it may stand in a URI. */
+static void escape(const char *path, char *out, size_t room)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    size_t n = 0;
+
+    for (; *path && n + 4 < room; path++)
+        if (strchr("%?#&= ", *path)) {
+            out[n++] = '%';
+            out[n++] = hex[(unsigned char)*path >> 4];
+            out[n++] = hex[(unsigned char)*path & 15];
+        } else {
+            out[n++] = *path;
+        }
+    out[n] = '\0';
+}
+
+static int pragma(sqlite3 *db, const char *name, int64_t value, int64_t *ret_value,
+                  struct bench_reply *reply)
+{
+    char sql[96];
+    sqlite3_stmt *stmt;
+    int rc;
+
+    snprintf(sql, sizeof sql, "PRAGMA %s=%" PRId64, name, value);
+    if (sqlite3_prepare_v2(db, sql, -1, &stmt, NULL) != SQLITE_OK)
+        return bench_fail(reply, EIO, "%s: %s", sql, sqlite3_errmsg(db));
+    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW)
+        if (ret_value)
+            *ret_value = sqlite3_column_int64(stmt, 0);
+    sqlite3_finalize(stmt);
+    return rc == SQLITE_DONE ? 0
+                             : bench_fail(reply, EIO, "%s: %s", sql, sqlite3_errmsg(db));
+}
+
+int bench_system_open(const struct bench_config *config, enum bench_system_id system,
+                      sqlite3 **ret_db, struct bench_reply *reply)
+{
+    char path[3 * PATH_MAX], pool[3 * PATH_MAX], uri[6 * PATH_MAX + 128];
+    int64_t mapped = 0;
+    const char *vfs = "unix";
+    int rc;
+
+    escape(system == BENCH_COPY ? config->copy : config->db, path, sizeof path);
+    switch (system) {
+    case BENCH_STOCK:
+        snprintf(uri, sizeof uri, "file:%s?mode=ro", path);
+        break;
+    case BENCH_HUGELITE:
+        rc = hugelite_vfs_register(0);
+        if (rc != SQLITE_OK)
+            return bench_fail(reply, EIO, "registering the VFS: %s", sqlite3_errstr(rc));
+        escape(config->pool, pool, sizeof pool);
+        snprintf(uri, sizeof uri, "file:%s?vfs=hugelite&immutable=1&pool=%s", path, pool);
+        vfs = NULL;
+        break;
+    default:
+        snprintf(uri, sizeof uri, "file:%s?mode=ro&immutable=1", path);
+    }
+    rc = sqlite3_open_v2(uri, ret_db, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, vfs);
+    if (rc != SQLITE_OK)
+        return bench_fail(reply, EIO, "%s: %s", uri, sqlite3_errmsg(*ret_db));
+
+    if (system == BENCH_MMAP || system == BENCH_COPY) {
+        if (pragma(*ret_db, "mmap_size", INT64_MAX, &mapped, reply) < 0)
+            return reply->rc;
+        reply->mapped_bytes = (uint64_t)mapped;
+    }
+    /* Pages of 512 bytes at least: more entries than there can be pages, so all stay. */
+    if (system == BENCH_CACHE
+        && pragma(*ret_db, "cache_size", (int64_t)(config->db_bytes / 512), NULL, reply) < 0)
+        return reply->rc;
+    return 0;
+}
+
+/* ---- preparation -------------------------------------------------------- */
+
+static void skip(struct bench_system *system, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static void skip(struct bench_system *system, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(system->why, sizeof system->why, format, args);
+    va_end(args);
+    system->skipped = true;
+}
+
+/* What to run when pages are missing: sizes as setup takes them. */
+static void too_few(char *why, size_t room, const char *what, uint64_t needed, uint64_t free)
+{
+    snprintf(why, room, "%s needs %" PRIu64 " huge pages, %" PRIu64
+             " are free; `hugelite setup --size %" PRIu64 "M` gets them", what, needed, free,
+             2 * needed);
+}
+
+static int place_pool(struct bench_config *config, char mount[PATH_MAX], uint64_t *free,
+                      uint64_t chunks)
+{
+    struct bench_system *hl = &config->systems[BENCH_HUGELITE];
+    const char *pool = config->pool_option ? config->pool_option : getenv("HUGELITE_POOL");
+    uint64_t needed = chunks + POOL_SPARE_CHUNKS, on_mount;
+    char parent[PATH_MAX], real[PATH_MAX];
+    struct statfs fs;
+    int rc = 0;
+
+    if (pool && *pool) {
+        if (strlen(pool) >= sizeof config->pool)
+            return -ENAMETOOLONG;
+        strcpy(config->pool, pool);
+        config->pool_made = access(pool, F_OK) < 0;
+        /* The copy then goes beside it, so that one mount's limits hold for both. */
+        parent_of(pool, parent);
+        if (realpath(parent, real) && (on_mount = find_huge_mount(real, mount)) > 0) {
+            strcpy(mount, real);
+            *free = config->huge_free = on_mount;
+            *free -= needed < *free ? needed : *free;
+        }
+        return 0;
+    }
+    if (*free >= needed) {
+        rc = bench_dir_make(mount, config->huge_dir);
+        if (rc == 0)
+            snprintf(config->pool, sizeof config->pool, "%.4000s/pool", config->huge_dir);
+        *free -= needed;
+        return rc;
+    }
+    too_few(hl->why, sizeof hl->why, "the pool", needed, *free);
+    if (statfs("/dev/shm", &fs) == 0
+        && (uint64_t)fs.f_bavail * (uint64_t)fs.f_bsize > needed * HUGELITE_CHUNK_BYTES
+        && memory_available() > (needed + needed / 8) * HUGELITE_CHUNK_BYTES) {
+        /* hl->why stays, as the remark that these are small pages */
+        rc = bench_dir_make("/dev/shm", config->shm_dir);
+        if (rc == 0)
+            snprintf(config->pool, sizeof config->pool, "%.4000s/pool", config->shm_dir);
+        return rc;
+    }
+    hl->skipped = true;
+    return 0;
+}
+
+int bench_systems_prepare(struct bench_config *config)
+{
+    struct bench_system *systems = config->systems;
+    uint64_t chunks = (config->db_bytes + HUGELITE_CHUNK_BYTES - 1) / HUGELITE_CHUNK_BYTES;
+    char mount[PATH_MAX] = "";
+    struct bench_reply reply;
+    uint64_t free;
+    int rc;
+
+    bench_progress("reading %s once", config->db);
+    rc = bench_run_job(config, bench_job_read_file, 0, &reply);
+    if (rc < 0)
+        goto failed;
+
+    free = config->huge_free = find_huge_mount(NULL, mount);
+    if (systems[BENCH_HUGELITE].wanted) {
+        rc = place_pool(config, mount, &free, chunks);
+        if (rc < 0) {
+            bench_fail(&reply, -rc, "no directory for the pool: %s", strerror(-rc));
+            goto failed;
+        }
+    }
+    if (systems[BENCH_COPY].wanted) {
+        struct bench_system *copy = &systems[BENCH_COPY];
+
+        if (!mount[0])
+            skip(copy, "no hugetlbfs mount with free pages that we may write; see `hugelite doctor`");
+        else if (free < chunks) {
+            too_few(copy->why, sizeof copy->why, "beside the pool a copy of the file", chunks, free);
+            copy->skipped = true;
+        } else {
+            rc = config->huge_dir[0] ? 0 : bench_dir_make(mount, config->huge_dir);
+            if (rc == 0) {
+                snprintf(config->copy, sizeof config->copy, "%.4000s/copy.db", config->huge_dir);
+                bench_progress("copying the database into hugetlbfs");
+                rc = bench_run_job(config, job_make_copy, 0, &reply);
+                if (rc == -EINTR)
+                    goto failed;
+                if (rc < 0)
+                    skip(copy, "%.300s", reply.message);
+            } else
+                skip(copy, "%.200s: %s", mount, strerror(-rc));
+        }
+    }
+    if (systems[BENCH_HUGELITE].wanted && !systems[BENCH_HUGELITE].skipped) {
+        struct bench_system *hl = &systems[BENCH_HUGELITE];
+
+        bench_progress("warming the pool %s", config->pool);
+        rc = bench_run_job(config, job_pool_warm, (chunks + POOL_SPARE_CHUNKS / 2)
+                           * HUGELITE_CHUNK_BYTES, &reply);
+        if (rc == -EINTR)
+            goto failed;
+        if (rc < 0)
+            skip(hl, "%.300s", reply.message);
+        else {
+            snprintf(config->pages, sizeof config->pages, "%s", reply.pages);
+            config->page_bytes = reply.page_bytes;
+            if (reply.resident_bytes < config->db_bytes)
+                snprintf(hl->why, sizeof hl->why, "the pool holds only %" PRIu64 " of %" PRIu64
+                         " bytes of the database", reply.resident_bytes, config->db_bytes);
+        }
+    }
+    for (unsigned i = 0; i < BENCH_NR_SYSTEMS; i++)
+        systems[i].max_readers = BENCH_MAX_READERS;
+    if (systems[BENCH_CACHE].wanted) {
+        /* SQLite's bookkeeping of a page comes to the page's bytes. */
+        uint64_t each = config->db_bytes + config->db_bytes / 10;
+        uint64_t fit = memory_available() * 3 / 4 / each;
+
+        if (fit == 0)
+            skip(&systems[BENCH_CACHE], "a private cache needs %" PRIu64 " bytes for each reader",
+                 each);
+        else if (fit < config->max_count) {
+            systems[BENCH_CACHE].max_readers = (unsigned)fit;
+            snprintf(systems[BENCH_CACHE].why, sizeof systems[BENCH_CACHE].why,
+                     "memory is enough for %" PRIu64 " private caches of the database", fit);
+        }
+    }
+    return 0;
+
+failed:
+    hl_tool_error("bench", "%s", reply.message);
+    return rc;
+}

@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * bench.c - `hugelite bench`: N processes read one database through hugelite and
+ * through stock SQLite as it is at its best, side by side in one run.
+ *
+ * Entry point: cmd_bench.
+ * See also: bench.h (the plan), bench-system.c, bench-worker.c, bench-db.c,
+ * bench-report.c, hugelite-bench.pod.
+ */
+#include <config.h>
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench.h"
+#include "tools.h"
+
+static const char help[] =
+    "Usage: hugelite bench [OPTION]...\n"
+    "Read one database by several processes, through hugelite and through stock\n"
+    "SQLite, side by side.\n"
+    "\n"
+    "      --size SIZE       make a database of this size (1G)\n"
+    "      --dir DIR         keep that database in DIR and use it again\n"
+    "      --db FILE         read this database instead; wants --sql\n"
+    "      --sql SQL         the statement to measure in FILE\n"
+    "      --processes LIST  how many readers at a time (1,2,4)\n"
+    "      --systems LIST    of stock,mmap,copy,cache,hugelite (all but cache)\n"
+    "      --seconds S       of one measurement (0.5)\n"
+    "      --rounds N        over all systems (3)\n"
+    "      --pool DIR        use this pool; by default HUGELITE_POOL, or a pool of its\n"
+    "                        own that is removed again\n"
+    "      --json            every round, for programs\n"
+    "  -h, --help            this text\n"
+    "  -V, --version         the version\n";
+
+enum { OPT_SIZE = 256, OPT_DIR, OPT_DB, OPT_SQL, OPT_PROCESSES, OPT_SYSTEMS, OPT_SECONDS,
+       OPT_ROUNDS, OPT_POOL, OPT_JSON };
+
+static const struct option options[] = {
+    { "size", required_argument, NULL, OPT_SIZE },
+    { "dir", required_argument, NULL, OPT_DIR },
+    { "db", required_argument, NULL, OPT_DB },
+    { "sql", required_argument, NULL, OPT_SQL },
+    { "processes", required_argument, NULL, OPT_PROCESSES },
+    { "systems", required_argument, NULL, OPT_SYSTEMS },
+    { "seconds", required_argument, NULL, OPT_SECONDS },
+    { "rounds", required_argument, NULL, OPT_ROUNDS },
+    { "pool", required_argument, NULL, OPT_POOL },
+    { "json", no_argument, NULL, OPT_JSON },
+    { "help", no_argument, NULL, 'h' },
+    { "version", no_argument, NULL, 'V' },
+    { NULL, 0, NULL, 0 },
+};
+
+/* ---- the command line --------------------------------------------------- */
+
+static int parse_processes(struct bench_config *config, const char *text)
+{
+    config->nr_counts = config->max_count = 0;
+    while (config->nr_counts < BENCH_MAX_COUNTS) {
+        char *end;
+        unsigned long n = strtoul(text, &end, 10);
+
+        if (end == text || *text < '0' || *text > '9' || n < 1 || n > BENCH_MAX_READERS
+            || (*end && *end != ','))
+            break;
+        config->counts[config->nr_counts++] = (unsigned)n;
+        if (n > config->max_count)
+            config->max_count = (unsigned)n;
+        if (!*end)
+            return 0;
+        text = end + 1;
+    }
+    return hl_tool_usage("bench", "--processes takes up to %d numbers from 1 to %d, as in 1,2,4",
+                         BENCH_MAX_COUNTS, BENCH_MAX_READERS);
+}
+
+static int parse_systems(struct bench_config *config, const char *text)
+{
+    for (unsigned s = 0; s < BENCH_NR_SYSTEMS; s++)
+        config->systems[s].wanted = false;
+    for (;;) {
+        size_t length = strcspn(text, ",");
+        unsigned s;
+
+        for (s = 0; s < BENCH_NR_SYSTEMS; s++)
+            if (strlen(bench_systems[s].name) == length
+                && !strncmp(bench_systems[s].name, text, length))
+                break;
+        if (s == BENCH_NR_SYSTEMS)
+            return hl_tool_usage("bench", "--systems: '%.*s' is none of stock, mmap, copy, cache, "
+                                 "hugelite", (int)length, text);
+        config->systems[s].wanted = true;
+        if (!text[length])
+            return 0;
+        text += length + 1;
+    }
+}
+
+static int parse(struct bench_config *config, int argc, char **argv)
+{
+    bool sized = false;
+    double value;
+    char *end;
+    int c;
+
+    memcpy(config->systems, bench_systems, sizeof config->systems);
+    config->size = 1u << 30;
+    config->seconds = 0.5;
+    config->rounds = 3;
+    parse_processes(config, "1,2,4");
+
+    opterr = 0;
+    optind = 1;
+    while ((c = getopt_long(argc, argv, ":hV", options, NULL)) != -1)
+        switch (c) {
+        case OPT_SIZE:
+            if (hugelite_parse_size(optarg, &config->size) < 0 || config->size < 1u << 20)
+                return hl_tool_usage("bench", "--size '%s': not a size of 1M or more", optarg);
+            sized = true;
+            break;
+        case OPT_DIR:
+            config->dir_option = optarg;
+            break;
+        case OPT_DB:
+            config->db_option = optarg;
+            break;
+        case OPT_SQL:
+            config->sql = optarg;
+            break;
+        case OPT_PROCESSES:
+            if (parse_processes(config, optarg))
+                return 2;
+            break;
+        case OPT_SYSTEMS:
+            if (parse_systems(config, optarg))
+                return 2;
+            break;
+        case OPT_SECONDS:
+            value = strtod(optarg, &end);
+            if (end == optarg || *end || !(value > 0 && value <= 3600))
+                return hl_tool_usage("bench", "--seconds '%s': not a time up to 3600", optarg);
+            config->seconds = value;
+            break;
+        case OPT_ROUNDS:
+            value = strtod(optarg, &end);
+            if (end == optarg || *end || !(value >= 1 && value <= BENCH_MAX_ROUNDS)
+                || value != (unsigned)value)
+                return hl_tool_usage("bench", "--rounds '%s': not a number from 1 to %d", optarg,
+                                     BENCH_MAX_ROUNDS);
+            config->rounds = (unsigned)value;
+            break;
+        case OPT_POOL:
+            config->pool_option = optarg;
+            break;
+        case OPT_JSON:
+            config->json = true;
+            break;
+        case 'h':
+            hl_tool_help(help);
+            return -1;
+        case 'V':
+            hl_tool_version();
+            return -1;
+        default:
+            return hl_tool_bad_option("bench", argv, c);
+        }
+    if (optind < argc)
+        return hl_tool_usage("bench", "unexpected argument '%s'", argv[optind]);
+    if (!config->db_option != !config->sql)
+        return hl_tool_usage("bench", "--db and --sql go together");
+    if (config->db_option && (sized || config->dir_option))
+        return hl_tool_usage("bench", "--db is a database there is; --size and --dir make one");
+    return 0;
+}
+
+/* ---- the plan ----------------------------------------------------------- */
+
+struct plan {
+    struct bench_config *config;
+    struct bench_results *results;
+    struct bench_child workers[BENCH_NR_SYSTEMS][BENCH_MAX_READERS];
+    struct bench_reply replies[BENCH_MAX_READERS];
+};
+
+static void add(struct bench_series *series, double value)
+{
+    if (series->nr < BENCH_MAX_ROUNDS)
+        series->round[series->nr++] = value;
+}
+
+static bool takes_part(const struct bench_config *config, unsigned system, unsigned readers)
+{
+    return config->systems[system].wanted && !config->systems[system].skipped
+           && readers <= config->systems[system].max_readers;
+}
+
+/* A system that cannot run is left out with its reason; of hugelite itself that
+ * is a failure, which the caller tells by systems[].skipped. */
+static int start_workers(struct plan *plan)
+{
+    struct bench_config *config = plan->config;
+
+    for (unsigned s = 0; s < BENCH_NR_SYSTEMS; s++)
+        for (unsigned i = 0; i < config->max_count && takes_part(config, s, i + 1); i++) {
+            struct bench_reply *reply = &plan->replies[0];
+            int rc;
+
+            bench_progress("warming %s, reader %u", config->systems[s].label, i + 1);
+            rc = bench_worker_start(config, s, i, &plan->workers[s][i], reply);
+            if (rc == -EINTR)
+                return rc;
+            if (rc == -EINVAL) {                 /* the user's statement, with any system */
+                hl_tool_error("bench", "%s", reply->message);
+                return rc;
+            }
+            if (rc < 0) {
+                snprintf(config->systems[s].why, sizeof config->systems[s].why, "%.300s",
+                         reply->message);
+                config->systems[s].skipped = true;
+            } else if (s == BENCH_MMAP) {
+                config->mmap_bytes = reply->mapped_bytes;
+            }
+        }
+    return 0;
+}
+
+static int measure_warm(struct plan *plan, enum bench_case which, unsigned n)
+{
+    struct bench_config *config = plan->config;
+    unsigned readers = config->counts[n];
+
+    for (unsigned round = 0; round < config->rounds; round++)
+        for (unsigned s = 0; s < BENCH_NR_SYSTEMS; s++) {
+            double sum = 0;
+            int rc;
+
+            if (!takes_part(config, s, readers))
+                continue;
+            bench_progress("%s, %u reader%s, round %u of %u, %s", bench_case_name(which), readers,
+                           readers == 1 ? "" : "s", round + 1, config->rounds,
+                           config->systems[s].label);
+            rc = bench_workers_measure(plan->workers[s], readers, which, plan->replies);
+            if (rc < 0)
+                return rc;
+            for (unsigned i = 0; i < readers; i++)
+                sum += bench_case_is_rate(which)
+                       ? (double)plan->replies[i].ops / plan->replies[i].seconds
+                       : plan->replies[i].seconds / readers;
+            add(&plan->results->series[which][n][s], sum);
+        }
+    return 0;
+}
+
+/* Fresh processes: the workers keep the volume, its chunks and the page cache
+ * warm and mapped beside them, so what one gains is what a further reader costs. */
+static int measure_fresh(struct plan *plan, enum bench_case which)
+{
+    struct bench_config *config = plan->config;
+    struct bench_results *results = plan->results;
+
+    for (unsigned round = 0; round < config->rounds; round++)
+        for (unsigned s = 0; s < BENCH_NR_SYSTEMS; s++) {
+            /* an open is so short that one alone says little */
+            unsigned tries = which == BENCH_OPEN ? 7 : 1;
+            struct bench_series seconds = { .nr = 0 };
+
+            if (!takes_part(config, s, 1) || s == BENCH_CACHE)
+                continue;
+            bench_progress("%s, round %u of %u, %s", bench_case_name(which), round + 1,
+                           config->rounds, config->systems[s].label);
+            for (unsigned i = 0; i < tries; i++) {
+                int rc = bench_fresh_measure(config, s, 1, which, plan->replies);
+
+                if (rc < 0)
+                    return rc;
+                add(&seconds, plan->replies[0].seconds);
+            }
+            add(&results->series[which][0][s], bench_median(&seconds));
+            if (which == BENCH_FRESH_SCAN || which == BENCH_FRESH_SQL) {
+                add(&results->page_tables[s], (double)plan->replies[0].page_tables);
+                add(&results->private_bytes[s], (double)plan->replies[0].private_bytes);
+            }
+        }
+    return 0;
+}
+
+/* N processes start together on an empty cache.  The promise: whatever N is, the
+ * source is read once. */
+static int measure_cold(struct plan *plan, unsigned n)
+{
+    struct bench_config *config = plan->config;
+    struct bench_reply before, after;
+    unsigned readers = config->counts[n];
+    enum bench_case which = config->sql ? BENCH_FRESH_SQL : BENCH_FRESH_SCAN;
+    double slowest = 0;
+    int rc;
+
+    bench_progress("cold cache, %u readers", readers);
+    rc = bench_run_job(config, bench_job_pool_evict, 0, &before);
+    if (rc < 0) {
+        plan->replies[0] = before;
+        return rc;
+    }
+    rc = bench_fresh_measure(config, BENCH_HUGELITE, readers, which, plan->replies);
+    if (rc < 0)
+        return rc;
+    for (unsigned i = 0; i < readers; i++) {
+        double seconds = plan->replies[i].open_seconds + plan->replies[i].seconds;
+
+        if (seconds > slowest)
+            slowest = seconds;
+    }
+    rc = bench_run_job(config, bench_job_pool_stat, 0, &after);
+    if (rc < 0) {
+        plan->replies[0] = after;
+        return rc;
+    }
+    plan->results->cold[n].done = true;
+    plan->results->cold[n].readers = readers;
+    plan->results->cold[n].seconds = slowest;
+    plan->results->cold[n].source_bytes = after.source_bytes - before.source_bytes;
+    plan->results->cold[n].fills = after.fills - before.fills;
+    return 0;
+}
+
+static int run(struct plan *plan)
+{
+    static const enum bench_case own[] = { BENCH_LOOKUP, BENCH_LOOKUP_TXN, BENCH_SCAN, BENCH_COUNT,
+                                           BENCH_OPEN, BENCH_FRESH_SCAN, BENCH_FRESH_COUNT };
+    static const enum bench_case user[] = { BENCH_SQL, BENCH_OPEN, BENCH_FRESH_SQL };
+    struct bench_config *config = plan->config;
+    const enum bench_case *list = config->sql ? user : own;
+    unsigned nr = config->sql ? sizeof user / sizeof *user : sizeof own / sizeof *own;
+    int rc = start_workers(plan);
+
+    for (unsigned i = 0; i < nr && rc == 0; i++) {
+        if (bench_case_is_fresh(list[i]))
+            rc = measure_fresh(plan, list[i]);
+        else
+            for (unsigned n = 0; n < config->nr_counts && rc == 0; n++)
+                rc = measure_warm(plan, list[i], n);
+    }
+    for (unsigned n = 0; n < config->nr_counts && rc == 0; n++)
+        if (takes_part(config, BENCH_HUGELITE, 1))
+            rc = measure_cold(plan, n);
+    return rc;
+}
+
+int cmd_bench(int argc, char **argv)
+{
+    struct bench_config *config = calloc(1, sizeof *config);
+    struct plan *plan = calloc(1, sizeof *plan);
+    int rc, signo;
+
+    if (!config || !plan || !(plan->results = calloc(1, sizeof *plan->results)))
+        return hl_tool_error("bench", "no memory");
+    plan->config = config;
+    rc = parse(config, argc, argv);
+    if (rc)
+        goto out;
+    rc = bench_processes_init();
+    if (rc < 0) {
+        rc = hl_tool_error("bench", "%s", strerror(-rc));
+        goto out;
+    }
+
+    rc = bench_db_prepare(config);           /* these two say themselves what failed */
+    if (rc == 0)
+        rc = bench_systems_prepare(config);
+    if (rc == 0) {
+        rc = run(plan);
+        if (rc < 0 && rc != -EINTR && rc != -EINVAL)
+            hl_tool_error("bench", "%s", plan->replies[0].message);
+    }
+    if (rc == 0 && config->json)
+        bench_report_json(config, plan->results);
+    else if (rc == 0)
+        bench_report_table(config, plan->results);
+    if (rc < 0)
+        bench_progress("%s", "");
+    if (rc == 0 && config->systems[BENCH_HUGELITE].wanted
+        && config->systems[BENCH_HUGELITE].skipped) {
+        hl_tool_error("bench", "hugelite was left out: %s", config->systems[BENCH_HUGELITE].why);
+        rc = -ENODATA;
+    }
+    bench_cleanup(config);
+
+    signo = bench_interrupted();
+    if (signo) {
+        sigset_t all;
+
+        /* end as the signal would have ended us, for the shell to see */
+        signal(signo, SIG_DFL);
+        raise(signo);
+        sigfillset(&all);
+        sigprocmask(SIG_UNBLOCK, &all, NULL);
+    }
+    rc = rc < 0;
+out:
+    free(plan->results);
+    free(plan);
+    free(config);
+    return rc == -1 ? 0 : rc;
+}

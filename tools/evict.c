@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * hugelite evict: make one database, or all of them, leave the cache.  What a reader
+ * holds at that moment stays; it is filled again when it is asked for again.
+ *
+ * Entry point: cmd_evict().
+ * See also: warm.c, stat.c.
+ */
+#include <config.h>
+
+#include <errno.h>
+#include <getopt.h>
+#include <string.h>
+
+#include "tools.h"
+
+static const char help[] =
+    "usage: hugelite evict SOURCE [--pool DIR]\n"
+    "       hugelite evict --all [--pool DIR]\n"
+    "\n"
+    "Make a database leave the cache, and give its huge pages back to the pool.\n"
+    "\n"
+    "  --all           every database of the pool\n"
+    "  --pool DIR      the pool, instead of HUGELITE_POOL or the default\n"
+    "  -h, --help      this text\n"
+    "  -V, --version   the version\n";
+
+int cmd_evict(int argc, char **argv)
+{
+    static const struct option options[] = {
+        { "all", no_argument, NULL, 'a' },
+        { "pool", required_argument, NULL, 'p' },
+        { "help", no_argument, NULL, 'h' },
+        { "version", no_argument, NULL, 'V' },
+        { NULL, 0, NULL, 0 },
+    };
+    char text[HL_UNITS_ROOM], left[HL_UNITS_ROOM];
+    const char *dir = NULL, *source;
+    struct hugelite_pool_stat stat;
+    struct hugelite_pool *pool;
+    uint64_t bytes = 0;
+    bool all = false;
+    int c, rc;
+
+    while ((c = getopt_long(argc, argv, ":hV", options, NULL)) != -1) {
+        switch (c) {
+        case 'a': all = true; break;
+        case 'p': dir = optarg; break;
+        case 'h': return hl_tool_help(help);
+        case 'V': return hl_tool_version();
+        default: return hl_tool_bad_option("evict", argv, c);
+        }
+    }
+    if (!all && optind == argc)
+        return hl_tool_usage("evict", "which database? name a SOURCE, or say --all");
+    if (all && optind < argc)
+        return hl_tool_usage("evict", "--all and '%s' exclude each other", argv[optind]);
+    if (optind + 1 < argc)
+        return hl_tool_usage("evict", "unexpected argument '%s'", argv[optind + 1]);
+    source = all ? NULL : argv[optind];
+
+    if (hl_tool_existing_pool("evict", dir, &pool) != 0)
+        return 1;
+    rc = hugelite_pool_evict(pool, source, &bytes);
+    if (rc == -ENOENT)
+        hl_tool_error("evict", "'%s': not in the cache", source);
+    else if (rc < 0)
+        hl_tool_error("evict", "%s", hugelite_error());
+    else
+        printf("evicted %s\n", hl_units_bytes(text, bytes));
+    /* Not an error, but whoever wanted the memory back wants to know. */
+    if (rc == 0 && all && hugelite_pool_stat(pool, &stat) == 0 && stat.resident_bytes)
+        printf("%s stay: readers hold or use them now\n",
+               hl_units_bytes(left, stat.resident_bytes));
+    hugelite_pool_close(pool);
+    return rc < 0 ? 1 : 0;
+}
