@@ -231,8 +231,13 @@ bool hl_chunk_claim_victim(struct hugelite_pool *pool, uint32_t chunk, uint64_t 
 
 bool hl_chunk_claim_orphan(struct hugelite_pool *pool, uint32_t chunk, uint64_t seen)
 {
+    uint64_t next = claimed_by(pool, HL_CHUNK_EVICTING, seen);
+
+    /* Only what an evictor had not begun to punch is whole; what a filler left is not. */
+    if (hl_chunk_state(seen) == HL_CHUNK_FILLING || (seen & HL_CHUNK_DOOMED))
+        next |= HL_CHUNK_DOOMED;
     return is_claimed(seen) && !hl_member_alive(pool, seen & HL_OWNER_MASK) &&
-           claim(&pool->words[chunk], seen, claimed_by(pool, HL_CHUNK_EVICTING, seen));
+           claim(&pool->words[chunk], seen, next);
 }
 
 /* Punch a run of neighbours in whichever volume they belong to, which this

@@ -44,17 +44,20 @@ static void serve(struct hugelite_pool *pool, uintptr_t address)
     index = (uint32_t)((address - (uintptr_t)volume->image.base) >> HL_CHUNK_SHIFT);
 
     for (;;) {
+        const _Atomic uint64_t *word = &pool->words[volume->first + index];
+
         if (index >= volume->nr_chunks ||
             hl_chunk_make_resident(volume, index, deadline_ns) < 0) {
-            hl_image_poison(&volume->image, index);
-            break;
+            if (hl_image_poison(&volume->image, index, word))
+                break;
+            continue;
         }
         if (hl_image_settle(&volume->image, index))
             break;
         /* Resident by its word and a hole in fact: evicted again since, or punched by a stranger. */
         hl_chunk_drop(volume, index);
         if (hl_now_ns() >= deadline_ns) {
-            hl_image_poison(&volume->image, index);
+            hl_image_poison(&volume->image, index, NULL);
             break;
         }
     }

@@ -10,6 +10,7 @@
 
 #include "image.h"
 
+#include "chunk.h"
 #include "error.h"
 #include "layout.h"
 #include "pool.h"
@@ -18,6 +19,7 @@
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
 #include <sched.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -48,7 +50,8 @@ int hl_image_attach(struct hugelite_pool *pool, const char *name, uint64_t lengt
     struct hl_image image = { .uffd = pool->uffd,
                               .hugetlb = pool->hugetlb,
                               .has_poison = pool->has_poison,
-                              .length = length };
+                              .length = length,
+                              .wounds_lock = HL_LOCK_INIT(HL_RANK_WOUNDS) };
     struct uffdio_register registration;
     struct stat st;
     const char *call;
@@ -84,6 +87,10 @@ int hl_image_attach(struct hugelite_pool *pool, const char *name, uint64_t lengt
     call = "mprotect";
     if (hl_sys.mprotect(image.base, length, PROT_READ) < 0)
         goto failed;
+    call = "bitmap";
+    image.wounds = calloc(1, (length >> HL_CHUNK_SHIFT) / 8 + 1);
+    if (!image.wounds)
+        goto failed;
 
     *ret_image = image;
     return 0;
@@ -101,6 +108,7 @@ void hl_image_detach(struct hl_image *image)
 {
     hl_sys.munmap(image->base, image->length);
     hl_sys.close(image->fd);
+    free(image->wounds);
 }
 
 int hl_image_punch(int fd, uint32_t index, uint32_t nr)
@@ -206,31 +214,53 @@ int hl_image_populate(struct hl_image *image, uint32_t index, const void *data)
     return hl_error(EBUSY, "chunk %u: another program keeps touching the image", index);
 }
 
-void hl_image_poison(struct hl_image *image, uint32_t index)
+/* A chunk that another process fills while we are about to poison it here may be fetched and
+ * touched by a thread of ours at once.  So: count the wound, then look at the word; a fetch sees
+ * the word resident, then looks at the count (both seq_cst, so one sees the other).  The lock
+ * keeps a healer until the poison that it is to remove is there. */
+bool hl_image_poison(struct hl_image *image, uint32_t index, const _Atomic uint64_t *word)
 {
     struct uffdio_poison poison = {
         .range = { (uintptr_t)chunk_address(image, index), HL_CHUNK_BYTES },
     };
+    int rc = -1;
 
-    atomic_store_explicit(&image->wounded, 1, memory_order_release);
+    hl_lock(&image->wounds_lock);
+    if (!(image->wounds[index / 8] >> index % 8 & 1)) {
+        image->wounds[index / 8] |= (uint8_t)(1 << index % 8);
+        atomic_fetch_add_explicit(&image->nr_wounds, 1, memory_order_seq_cst);
+    }
+    if (word && hl_chunk_state(atomic_load_explicit(word, memory_order_seq_cst)) ==
+                    HL_CHUNK_RESIDENT) {
+        hl_unlock(&image->wounds_lock);
+        return false;
+    }
+
     for (int round = 0; image->has_poison && round < POPULATE_ROUNDS; round++) {
-        if (hl_sys.ioctl(image->uffd, UFFDIO_POISON, &poison) == 0)
-            return;
-        if (errno == EEXIST) { /* another process has filled it, or it is poisoned already */
-            wake(image, index);
-            return;
-        }
-        if (errno != EAGAIN)
+        rc = hl_sys.ioctl(image->uffd, UFFDIO_POISON, &poison);
+        if (rc == 0 || errno != EAGAIN)
             break;
         sched_yield();
     }
-    /* Older kernels: whoever waits must not wait for ever. */
-    hl_sys.mprotect(chunk_address(image, index), HL_CHUNK_BYTES, PROT_NONE);
-    wake(image, index);
+    if (rc < 0) {
+        /* EEXIST: another process has filled it, or it is poisoned already.  Else
+         * this kernel has no poison, and whoever waits must not wait for ever. */
+        if (!image->has_poison || errno != EEXIST)
+            hl_sys.mprotect(chunk_address(image, index), HL_CHUNK_BYTES, PROT_NONE);
+        wake(image, index);
+    }
+    hl_unlock(&image->wounds_lock);
+    return true;
 }
 
 void hl_image_heal(struct hl_image *image, uint32_t index)
 {
-    hl_sys.madvise(chunk_address(image, index), HL_CHUNK_BYTES, MADV_DONTNEED);
-    hl_sys.mprotect(chunk_address(image, index), HL_CHUNK_BYTES, PROT_READ);
+    hl_lock(&image->wounds_lock);
+    if (image->wounds[index / 8] >> index % 8 & 1) {
+        hl_sys.madvise(chunk_address(image, index), HL_CHUNK_BYTES, MADV_DONTNEED);
+        hl_sys.mprotect(chunk_address(image, index), HL_CHUNK_BYTES, PROT_READ);
+        image->wounds[index / 8] &= (uint8_t)~(1 << index % 8);
+        atomic_fetch_sub_explicit(&image->nr_wounds, 1, memory_order_seq_cst);
+    }
+    hl_unlock(&image->wounds_lock);
 }

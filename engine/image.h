@@ -6,6 +6,8 @@
 #ifndef HL_IMAGE_H
 #define HL_IMAGE_H
 
+#include "lock.h"
+
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -19,7 +21,9 @@ struct hl_image {
     bool has_poison;
     char *base;
     uint64_t length;          /* of file and mapping; more than the database */
-    _Atomic uint32_t wounded; /* chunks were poisoned here: fetch must look (hl_image_heal) */
+    struct hl_lock wounds_lock;
+    uint8_t *wounds;             /* bit per chunk: it may be poisoned in this process */
+    _Atomic uint32_t nr_wounds;  /* not 0: a fetch must heal what it is about to hand out */
 };
 
 /* Map an image that exists, and register it. */
@@ -39,10 +43,11 @@ int hl_image_punch(int fd, uint32_t index, uint32_t nr);
  * False when it is a hole. */
 bool hl_image_settle(struct hl_image *image, uint32_t index);
 
-/* Fail whoever waits for this chunk, in this process, with SIGBUS. */
-void hl_image_poison(struct hl_image *image, uint32_t index);
+/* Fail whoever waits for this chunk, in this process, with SIGBUS.  Not when its word has
+ * become resident: then false, and the fault is to be served.  word may be NULL. */
+bool hl_image_poison(struct hl_image *image, uint32_t index, const _Atomic uint64_t *word);
 
-/* Remove poison from a chunk that is resident. */
+/* Remove what poison there is from a chunk that is resident and pinned. */
 void hl_image_heal(struct hl_image *image, uint32_t index);
 
 #endif

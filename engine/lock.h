@@ -18,6 +18,7 @@ enum hl_rank {
     HL_RANK_REGISTRY = 0, /* the pools of this process; held while one is opened or closed */
     HL_RANK_POOL,         /* beside the pool's lock byte, which tells processes apart, not threads */
     HL_RANK_LIST,         /* the volumes of a pool in this process */
+    HL_RANK_WOUNDS,       /* the poisoned chunks of an image */
     HL_RANK_FILES,        /* open source files */
     HL_RANK_BUFFERS,      /* fill buffers */
 };
@@ -30,10 +31,14 @@ struct hl_lock {
 #define HL_LOCK_INIT(r) { PTHREAD_MUTEX_INITIALIZER, (r) }
 
 extern _Thread_local unsigned hl_locks_held; /* bit per rank */
+extern _Thread_local int hl_cancel_state;    /* before the first of them */
 
+/* A thread that holds a lock cannot be cancelled: the lock would stay for ever. */
 static inline void hl_lock(struct hl_lock *lock)
 {
     HL_ASSERT(hl_locks_held >> lock->rank == 0);
+    if (!hl_locks_held)
+        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &hl_cancel_state);
     pthread_mutex_lock(&lock->mutex);
     hl_locks_held |= 1u << lock->rank;
 }
@@ -42,6 +47,8 @@ static inline void hl_unlock(struct hl_lock *lock)
 {
     hl_locks_held &= ~(1u << lock->rank);
     pthread_mutex_unlock(&lock->mutex);
+    if (!hl_locks_held)
+        pthread_setcancelstate(hl_cancel_state, NULL);
 }
 
 #endif

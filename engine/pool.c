@@ -25,6 +25,7 @@
 #include <sys/mman.h>
 
 _Thread_local unsigned hl_locks_held;
+_Thread_local int hl_cancel_state;
 
 static struct hl_lock registry_lock = HL_LOCK_INIT(HL_RANK_REGISTRY);
 static struct hugelite_pool *registry;

@@ -139,9 +139,8 @@ again:
 }
 
 /* Take a volume down that no live reader has open.  Each step can be repeated. */
-static int retire(struct hugelite_pool *pool, struct hl_slot *slot)
+static int retire(struct hugelite_pool *pool, struct hl_slot *slot, uint64_t deadline_ns)
 {
-    uint64_t deadline_ns = hl_now_ns() + hl_patience_ns;
     char name[HL_IMAGE_NAME_BYTES];
     int fd, rc;
 
@@ -179,7 +178,7 @@ void hl_slot_collect(struct hugelite_pool *pool)
             (state == HL_SLOT_LIVE &&
              atomic_load_explicit(&slot->superseded, memory_order_relaxed) &&
              !hl_reader_of_volume(pool, i)))
-            retire(pool, slot); /* when it fails, it stays for the next time */
+            retire(pool, slot, 0); /* without waiting: what fails stays for the next time */
     }
 }
 
@@ -196,7 +195,7 @@ static bool retire_oldest(struct hugelite_pool *pool)
             !hl_reader_of_volume(pool, i))
             oldest = slot;
     }
-    return oldest && retire(pool, oldest) == 0;
+    return oldest && retire(pool, oldest, hl_now_ns() + hl_patience_ns) == 0;
 }
 
 static int make_image(struct hugelite_pool *pool, const struct hl_slot *slot)

@@ -35,6 +35,7 @@ struct hugelite_volume {
     _Atomic uint64_t *words; /* of chunk 0 */
     uint32_t first;          /* chunk id of chunk 0 */
     bool light_pins;
+    const _Atomic uint32_t *nr_wounds; /* of the image */
     struct hl_reader *reader;
     struct pin pins[HL_PINS];
 };
@@ -46,6 +47,8 @@ static void destroy(struct hl_volume *volume)
     /* In a forked child there is no mapping, and the handler has closed the image. */
     if (volume->image.base && !volume->pool->dead)
         hl_image_detach(&volume->image);
+    else
+        free(volume->image.wounds);
     if (volume->codec)
         volume->codec->ops->close(volume->codec);
     hl_source_close(volume->source);
@@ -213,6 +216,7 @@ int hugelite_volume_open(struct hugelite_pool *pool, const char *source,
     handle->first = handle->volume->first;
     handle->words = &pool->words[handle->first];
     handle->light_pins = pool->light_pins;
+    handle->nr_wounds = &handle->volume->image.nr_wounds;
     *ret_vol = HL_TAKE(handle);
     return 0;
 }
@@ -364,7 +368,7 @@ int hugelite_volume_fetch(struct hugelite_volume *vol, uint64_t offset, uint32_t
             atomic_fetch_or_explicit(&vol->words[index], HL_CHUNK_REFERENCED,
                                      memory_order_relaxed);
         }
-        if (HL_UNLIKELY(atomic_load_explicit(&vol->volume->image.wounded, memory_order_relaxed)))
+        if (HL_UNLIKELY(atomic_load_explicit(vol->nr_wounds, memory_order_seq_cst)))
             hl_image_heal(&vol->volume->image, index);
         vol->pins[p].chunk = index + 1;
         vol->pins[p].count = 0;
