@@ -91,10 +91,23 @@ static void count(_Atomic uint64_t *counter, uint64_t by)
     atomic_fetch_add_explicit(counter, by, memory_order_relaxed);
 }
 
-/* Read, decode and populate a chunk that we have claimed.  On success *ret_ticket is what it occupies. */
-static int fill(struct hl_volume *volume, uint32_t index, uint32_t *ret_ticket)
+/* A ticket is a promise of the budget; the file system may still be out of
+ * pages, when others use them.  Each round evicts at least one chunk. */
+static int populate(struct hl_volume *volume, uint32_t index, const void *buffer)
 {
-    struct hugelite_pool *pool = volume->pool;
+    int rc = -ENOSPC;
+
+    for (uint32_t round = 0; rc == -ENOSPC && round <= volume->pool->nr_tickets; round++) {
+        rc = hl_image_populate(&volume->image, index, buffer);
+        if (rc == -ENOSPC && hl_replacement_shrink(volume->pool) < 0)
+            return -EBUSY;
+    }
+    return rc;
+}
+
+/* Read, decode and populate a chunk that we have claimed, and have a ticket for. */
+static int fill(struct hl_volume *volume, uint32_t index)
+{
     uint64_t offset = (uint64_t)index << HL_CHUNK_SHIFT;
     uint64_t rest = volume->bytes - offset;
     uint32_t length = rest < HL_CHUNK_BYTES ? (uint32_t)rest : HL_CHUNK_BYTES;
@@ -110,21 +123,7 @@ static int fill(struct hl_volume *volume, uint32_t index, uint32_t *ret_ticket)
     count(&volume->slot->source_bytes, source_bytes);
     if (rc == 0) {
         memset((char *)buffer + length, 0, HL_CHUNK_BYTES - length);
-        rc = hl_replacement_take(pool, volume->first + index, ret_ticket);
-    }
-    if (rc == 0) {
-        /* A ticket is a promise of the budget; the file system may still be out of
-         * pages, when others use them.  Each round evicts at least one chunk. */
-        for (uint32_t round = 0; round <= pool->nr_tickets; round++) {
-            rc = hl_image_populate(&volume->image, index, buffer);
-            if (rc != -ENOSPC)
-                break;
-            rc = hl_replacement_shrink(pool);
-            if (rc < 0)
-                break;
-        }
-        if (rc < 0)
-            hl_replacement_give(pool, *ret_ticket);
+        rc = populate(volume, index, buffer);
     }
     hl_buffer_put(buffer);
     return rc;
@@ -143,8 +142,15 @@ static int fill_and_publish(struct hl_volume *volume, uint32_t index, bool took_
     /* The dead may have left a page, whole or (small pages) in part. */
     if (took_over)
         rc = hl_image_punch(volume->image.fd, index, 1);
+    /* The ticket before the read: when there is no room, that is known at once, and when
+     * more fill than there is room for, some wait. */
     if (rc == 0)
-        rc = fill(volume, index, &ticket);
+        rc = hl_replacement_take(volume->pool, volume->first + index, &ticket);
+    if (rc == 0) {
+        rc = fill(volume, index);
+        if (rc < 0)
+            hl_replacement_give(volume->pool, ticket);
+    }
 
     if (rc < 0) {
         count(&volume->slot->errors, 1);
