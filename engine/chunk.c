@@ -154,8 +154,10 @@ static int fill_and_publish(struct hl_volume *volume, uint32_t index, bool took_
 
     if (rc < 0) {
         count(&volume->slot->errors, 1);
-        settle_word(word, HL_CHUNK_EMPTY | HL_CHUNK_FAILED |
-                              (uint64_t)(-rc & 0xff) << HL_CHUNK_ERROR_SHIFT);
+        /* Our lack of memory says nothing about others: who waits tries for himself. */
+        settle_word(word, rc == -ENOMEM ? HL_CHUNK_EMPTY
+                                        : HL_CHUNK_EMPTY | HL_CHUNK_FAILED |
+                                              (uint64_t)(-rc & 0xff) << HL_CHUNK_ERROR_SHIFT);
     } else {
         count(&volume->slot->fills, 1);
         settle_word(word, HL_CHUNK_RESIDENT | HL_CHUNK_REFERENCED |

@@ -32,7 +32,8 @@ static uint64_t layout_signature(void)
         offsetof(struct hl_control, words_at), offsetof(struct hl_control, take_hand),
         offsetof(struct hl_control, sweep_hand), offsetof(struct hl_control, readers_top),
         sizeof(struct hl_member), sizeof(struct hl_reader), offsetof(struct hl_reader, pins),
-        sizeof(struct hl_slot), offsetof(struct hl_slot, first), offsetof(struct hl_slot, bytes),
+        sizeof(struct hl_slot), offsetof(struct hl_slot, life),
+        offsetof(struct hl_slot, first), offsetof(struct hl_slot, bytes),
         offsetof(struct hl_slot, key), offsetof(struct hl_slot, name_key),
 #define X(name, unit, help) offsetof(struct hl_slot, name),
 #include "stats.def"

@@ -28,14 +28,18 @@ static bool is_group_place(const struct stat *st)
 
 /* A directory that anybody may write, or that a stranger made, could hold
  * anything.  Only a pool that was named is opened without asking that. */
+static bool is_ours(const struct stat *st, bool in_group_place)
+{
+    return S_ISDIR(st->st_mode) && !(st->st_mode & S_IWOTH) &&
+           (st->st_uid == geteuid() || st->st_uid == 0 || in_group_place);
+}
+
 static bool is_trustworthy(const char *dir, const char *parent)
 {
     struct stat st, up;
 
-    if (lstat(dir, &st) < 0 || !S_ISDIR(st.st_mode) || st.st_mode & S_IWOTH ||
-        access(dir, W_OK) < 0)
-        return false;
-    return st.st_uid == geteuid() || st.st_uid == 0 || (stat(parent, &up) == 0 && is_group_place(&up));
+    return lstat(dir, &st) == 0 && stat(parent, &up) == 0 &&
+           is_ours(&st, is_group_place(&up)) && access(dir, W_OK) == 0;
 }
 
 static uint64_t huge_pages(const char *which)
@@ -109,7 +113,7 @@ int hl_directory_choose(char dir[PATH_MAX])
     return 0;
 }
 
-int hl_directory_open(struct hugelite_pool *pool, bool existing)
+int hl_directory_open(struct hugelite_pool *pool, bool existing, bool chosen)
 {
     struct statfs fs;
     struct stat st;
@@ -127,16 +131,21 @@ int hl_directory_open(struct hugelite_pool *pool, bool existing)
     if (hl_sys.fstat(pool->dir_fd, &st) < 0 || hl_sys.fstatfs(pool->dir_fd, &fs) < 0)
         return hl_error(errno, "pool '%s': %s", pool->dir, strerror(errno));
 
-    /* Private, unless it was made in a group's place, as `hugelite setup --group` makes one. */
-    if (made) {
+    if (made || chosen) {
+        bool in_group_place;
         struct stat up;
         int fd = hl_sys.openat(pool->dir_fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
 
-        if (fd >= 0 && hl_sys.fstat(fd, &up) == 0 && is_group_place(&up) &&
-            hl_sys.fchmod(pool->dir_fd, 02770) == 0)
-            st.st_mode |= S_IWGRP;
+        in_group_place = fd >= 0 && hl_sys.fstat(fd, &up) == 0 && is_group_place(&up);
         if (fd >= 0)
             hl_sys.close(fd);
+        /* Private, unless it was made where `hugelite setup --group` makes a place. */
+        if (made && in_group_place && hl_sys.fchmod(pool->dir_fd, 02770) == 0)
+            st.st_mode |= S_IWGRP;
+        /* Once more, since somebody may have been quicker than our mkdir. */
+        if (chosen && !is_ours(&st, in_group_place))
+            return hl_error(EACCES, "pool '%s': belongs to somebody else or is writable by "
+                            "anybody; name one with HUGELITE_POOL", pool->dir);
     }
 
     pool->dev = st.st_dev;

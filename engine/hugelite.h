@@ -91,6 +91,8 @@ struct hugelite_pool_opts {
  *   -EBADMSG  the control segment is damaged
  *   -EUSERS   too many processes are attached
  *   -ETIMEDOUT  another process holds the pool lock for too long
+ *   -ENOSYS   the members of this pool use membarrier(2), which is refused here;
+ *             or this kernel's userfaultfd cannot serve such a file system
  *
  * Processes: each becomes a member, noticed as gone by the kernel's lock when it dies.
  * Starts one thread, with all signals blocked, that serves page faults.
@@ -154,6 +156,7 @@ int hugelite_pool_evict(struct hugelite_pool *pool, const char *source, uint64_t
  *   -EFBIG, -ENOSPC        the pool's tables have no room for it
  *   -EUSERS                too many volumes are open
  *   -EPROTONOSUPPORT       no such kind of source in this build
+ *   -ESTALE                the pool's directory has been removed
  *   -ECHILD, -ETIMEDOUT, -ENOMEM
  */
 int hugelite_volume_open(struct hugelite_pool *pool, const char *source,

@@ -143,11 +143,12 @@ static bool is_resident(struct hl_image *image, uint32_t index)
             if (errno == EINVAL)
                 break;
             if (errno != EAGAIN)
-                return false;
+                return errno != EFAULT; /* whatever else fails, it is no hole */
             sched_yield();
         }
     }
-    return hl_sys.madvise(chunk_address(image, index), HL_CHUNK_BYTES, MADV_POPULATE_READ) == 0;
+    return hl_sys.madvise(chunk_address(image, index), HL_CHUNK_BYTES, MADV_POPULATE_READ) == 0 ||
+           errno != EFAULT;
 }
 
 bool hl_image_settle(struct hl_image *image, uint32_t index)
@@ -223,6 +224,7 @@ bool hl_image_poison(struct hl_image *image, uint32_t index, const _Atomic uint6
     struct uffdio_poison poison = {
         .range = { (uintptr_t)chunk_address(image, index), HL_CHUNK_BYTES },
     };
+    uint64_t seen;
     int rc = -1;
 
     hl_lock(&image->wounds_lock);
@@ -230,8 +232,9 @@ bool hl_image_poison(struct hl_image *image, uint32_t index, const _Atomic uint6
         image->wounds[index / 8] |= (uint8_t)(1 << index % 8);
         atomic_fetch_add_explicit(&image->nr_wounds, 1, memory_order_seq_cst);
     }
-    if (word && hl_chunk_state(atomic_load_explicit(word, memory_order_seq_cst)) ==
-                    HL_CHUNK_RESIDENT) {
+    seen = word ? atomic_load_explicit(word, memory_order_seq_cst) : 0;
+    if (hl_chunk_state(seen) == HL_CHUNK_RESIDENT ||
+        (hl_chunk_state(seen) == HL_CHUNK_EVICTING && !(seen & HL_CHUNK_DOOMED))) {
         hl_unlock(&image->wounds_lock);
         return false;
     }

@@ -61,6 +61,8 @@ enum hl_slot_state {
 struct hl_slot {
     _Atomic uint32_t state;
     _Atomic uint32_t superseded; /* a newer version of the same source has come */
+    _Atomic uint32_t life;       /* + 1 each time the slot is made anew, before its fields change */
+    uint32_t spare;
     uint32_t first;              /* chunk id of its first chunk */
     uint32_t capacity;           /* chunk ids it owns, image length / chunk */
     _Atomic uint64_t bytes;      /* decoded size */

@@ -77,13 +77,22 @@ static void install_fork_handlers(void)
 
 int hl_pool_lock(struct hugelite_pool *pool)
 {
+    struct stat st;
     int rc;
 
     hl_lock(&pool->lock);
     rc = hl_control_lock(pool);
-    if (rc < 0)
+    if (rc < 0) {
         hl_unlock(&pool->lock);
-    return rc;
+        return rc;
+    }
+    /* Removed under us: what its directory holds now may be another pool's. */
+    if (hl_sys.fstat(pool->control_fd, &st) < 0 || st.st_nlink == 0) {
+        hl_pool_unlock(pool);
+        return hl_error(ESTALE, "pool '%s': has been removed; close it and open it again",
+                        pool->dir);
+    }
+    return 0;
 }
 
 void hl_pool_unlock(struct hugelite_pool *pool)
@@ -115,7 +124,7 @@ static void free_poolp(struct hugelite_pool **pool)
         free_pool(*pool);
 }
 
-static int attach(const char *dir, const struct hugelite_pool_opts *opts,
+static int attach(const char *dir, bool chosen, const struct hugelite_pool_opts *opts,
                   struct hugelite_pool **ret_pool)
 {
     HL_CLEANUP(free_poolp) struct hugelite_pool *pool = calloc(1, sizeof *pool);
@@ -132,7 +141,7 @@ static int attach(const char *dir, const struct hugelite_pool_opts *opts,
     if (!pool->dir)
         return hl_error(ENOMEM, "pool '%s': no memory to open it", dir);
 
-    rc = hl_directory_open(pool, opts->existing);
+    rc = hl_directory_open(pool, opts->existing, chosen);
     if (rc < 0)
         return rc;
     for (struct hugelite_pool *other = registry; other; other = other->next)
@@ -158,20 +167,22 @@ int hugelite_pool_open(const char *dir, const struct hugelite_pool_opts *opts,
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct hugelite_pool_opts plain = { .size = sizeof plain };
-    char chosen[PATH_MAX];
+    char default_dir[PATH_MAX];
+    bool chosen = !dir;
     int rc;
 
     if (opts && opts->size < sizeof plain)
         return hl_error(EINVAL, "hugelite_pool_opts: its size is not set");
     pthread_once(&once, install_fork_handlers);
-    if (!dir) {
-        rc = hl_directory_choose(chosen);
+    if (chosen) {
+        rc = hl_directory_choose(default_dir);
         if (rc < 0)
             return rc;
-        dir = chosen;
+        dir = default_dir;
+        chosen = !getenv("HUGELITE_POOL") || !*getenv("HUGELITE_POOL");
     }
     hl_lock(&registry_lock);
-    rc = attach(dir, opts ? opts : &plain, ret_pool);
+    rc = attach(dir, chosen, opts ? opts : &plain, ret_pool);
     hl_unlock(&registry_lock);
     return rc;
 }

@@ -64,8 +64,9 @@ struct hugelite_pool {
 /* The directory of the default pool (HUGELITE_POOL, hugetlbfs, /dev/shm). */
 int hl_directory_choose(char dir[PATH_MAX]);
 
-/* Open pool->dir, made when it is not there, and learn what kind of pages it gives. */
-int hl_directory_open(struct hugelite_pool *pool, bool existing);
+/* Open pool->dir, made when it is not there, and learn what kind of pages it gives.
+ * chosen: by hl_directory_choose(), so it must be ours. */
+int hl_directory_open(struct hugelite_pool *pool, bool existing, bool chosen);
 
 /* The budget of a pool made now, when the caller names none.  0 = no free pages. */
 int hl_directory_budget(struct hugelite_pool *pool, uint64_t *ret_bytes);
@@ -118,6 +119,10 @@ int hl_slot_open(struct hugelite_pool *pool, const struct hl_codec *codec, uint3
 /* Take down what nobody needs: superseded volumes without readers, and volumes
  * that died half way down.  Under the pool lock. */
 void hl_slot_collect(struct hugelite_pool *pool);
+
+/* Take a volume down, if no live reader has it, whose image has been removed by a stranger.
+ * Under the pool lock. */
+void hl_slot_discard(struct hugelite_pool *pool, uint32_t slot);
 
 /* The slot whose chunks include this one, or NULL. */
 struct hl_slot *hl_slot_of_chunk(struct hugelite_pool *pool, uint32_t chunk);

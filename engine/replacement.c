@@ -46,6 +46,8 @@ static uint64_t make_ticket(struct hugelite_pool *pool, uint32_t chunk)
     static _Atomic uint32_t tag;
     uint64_t t = atomic_fetch_add_explicit(&tag, 1, memory_order_relaxed);
 
+    t += (uint64_t)HL_OWNER_GENERATION(pool->owner) * 40503; /* nor of the seat's next life */
+
     return t << 44 | (uint64_t)HL_OWNER_MEMBER(pool->owner) << 32 | (chunk + 1);
 }
 

@@ -51,9 +51,14 @@ struct hl_slot *hl_slot_of_chunk(struct hugelite_pool *pool, uint32_t chunk)
 {
     for (uint32_t i = 0; i < HL_SLOTS; i++) {
         struct hl_slot *slot = &pool->slots[i];
+        uint32_t life = atomic_load_explicit(&slot->life, memory_order_acquire);
+        bool covers = state_of(slot) != HL_SLOT_FREE && is_sane(pool, slot) &&
+                      chunk >= slot->first && chunk - slot->first < slot->capacity;
 
-        if (state_of(slot) != HL_SLOT_FREE && is_sane(pool, slot) && chunk >= slot->first &&
-            chunk - slot->first < slot->capacity)
+        /* The caller holds a claim, so the right slot stays; another one may be made
+         * anew meanwhile, and half of each would mislead. */
+        atomic_thread_fence(memory_order_acquire);
+        if (covers && atomic_load_explicit(&slot->life, memory_order_relaxed) == life)
             return slot;
     }
     return NULL;
@@ -261,6 +266,7 @@ static int make_slot(struct hugelite_pool *pool, const struct hl_codec *codec, u
     }
 
     /* Still FREE to everybody until the last store. */
+    atomic_fetch_add_explicit(&slot->life, 1, memory_order_seq_cst);
     memset((char *)slot + offsetof(struct hl_slot, first), 0,
            sizeof *slot - offsetof(struct hl_slot, first));
     slot->first = first;
@@ -278,6 +284,12 @@ static int make_slot(struct hugelite_pool *pool, const struct hl_codec *codec, u
     atomic_store_explicit(&slot->state, HL_SLOT_LIVE, memory_order_release);
     *ret_slot = (uint32_t)(slot - pool->slots);
     return 0;
+}
+
+void hl_slot_discard(struct hugelite_pool *pool, uint32_t slot)
+{
+    if (!hl_reader_of_volume(pool, slot))
+        retire(pool, &pool->slots[slot], 0);
 }
 
 int hl_slot_open(struct hugelite_pool *pool, const struct hl_codec *codec, uint32_t *ret_slot)

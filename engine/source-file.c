@@ -8,9 +8,8 @@
  * *any* descriptor of a file drops all fcntl locks that the process holds on
  * it, and SQLite's locks are such: a close here would unlock a stock
  * connection of the same process in the middle of its transaction.  A parked
- * descriptor serves the next open of the same file.  Only when the file has no name any more, or
- * when more than PARKED_MAX are idle, is one closed, the oldest first, and only
- * if nobody locks the file then.
+ * descriptor serves the next open of the same file.  When the file has no name any more, or
+ * when more than PARKED_MAX are idle, it is closed as soon as that can do no harm.
  *
  * Entry point: hl_source_file (ops).  See also: source.h.
  */
@@ -22,12 +21,13 @@
 #include "source.h"
 #include "sys.h"
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { HEAD_BYTES = 100, PARKED_MAX = 16 };
+enum { HEAD_BYTES = 100, PARKED_MAX = 16, CROWDED = 256 };
 
 /* One descriptor of this process, used by refs sources. */
 struct shared_file {
@@ -79,6 +79,18 @@ static bool has_name(int fd)
     return hl_sys.fstat(fd, &st) < 0 || st.st_nlink > 0;
 }
 
+/* May this descriptor be closed without taking a lock from anybody?  A write lease is granted
+ * only when nobody else has the file open, and makes whoever opens it now wait
+ * until our close: so nobody can come by a lock in between.  Only the file's owner gets one.
+ * Others, when very many are parked, must do with a look at the locks. */
+static bool may_close(int fd, unsigned parked)
+{
+    /* The signal for a broken lease would by default be SIGIO, which kills. */
+    if (hl_sys.lease(fd, F_SETSIG, SIGURG) == 0 && hl_sys.lease(fd, F_SETLEASE, F_WRLCK) == 0)
+        return true;
+    return parked > CROWDED && !is_locked(fd);
+}
+
 /* Under files_lock. */
 static void trim_parked(void)
 {
@@ -87,7 +99,8 @@ static void trim_parked(void)
     for (struct shared_file **link = &files; *link;) {
         struct shared_file *file = *link;
 
-        if (file->refs || (++parked <= PARKED_MAX && has_name(file->fd)) || is_locked(file->fd)) {
+        if (file->refs || (++parked <= PARKED_MAX && has_name(file->fd)) ||
+            !may_close(file->fd, parked)) {
             link = &file->next;
             continue;
         }
@@ -260,6 +273,19 @@ static int file_open(const char *name, struct hl_source **ret_source)
     return 0;
 }
 
+/* Two commits within one tick of a coarse clock have the same mtime, but not the same head. */
+static int check_head(struct file_source *src)
+{
+    uint32_t length = src->stamp.size < HEAD_BYTES ? (uint32_t)src->stamp.size : HEAD_BYTES;
+    unsigned char head[HEAD_BYTES];
+    int rc = read_fully(src->base.name, src->file->fd, 0, length, head);
+
+    if (rc == 0 && memcmp(head, src->stamp.head, length))
+        rc = hl_error(ESTALE, "%s: has changed since it was opened; open it again",
+                      src->base.name);
+    return rc;
+}
+
 static int file_read(struct hl_source *base, uint64_t src_offset, uint32_t length, void *buffer)
 {
     struct file_source *src = (struct file_source *)base;
@@ -275,28 +301,20 @@ static int file_read(struct hl_source *base, uint64_t src_offset, uint32_t lengt
         return hl_error(errno, "%s: %s", base->name, strerror(errno));
     if (!same_file_state(&src->stamp, &st))
         return hl_error(ESTALE, "%s: has changed since it was opened; open it again", base->name);
-    return 0;
+    return check_head(src);
 }
 
 static int file_check(struct hl_source *base)
 {
     struct file_source *src = (struct file_source *)base;
-    unsigned char head[HEAD_BYTES];
     struct stat st;
-    int rc;
 
     if (hl_sys.stat(base->name, &st) < 0)
         return hl_error(errno == ENOENT || errno == ENOTDIR ? ESTALE : errno, "%s: %s", base->name,
                         strerror(errno));
     if (!same_file_state(&src->stamp, &st))
         return hl_error(ESTALE, "%s: has changed since it was opened", base->name);
-    rc = read_fully(base->name, src->file->fd, 0,
-                    base->src_bytes < HEAD_BYTES ? (uint32_t)base->src_bytes : HEAD_BYTES, head);
-    if (rc < 0)
-        return rc;
-    if (memcmp(head, src->stamp.head, base->src_bytes < HEAD_BYTES ? base->src_bytes : HEAD_BYTES))
-        return hl_error(ESTALE, "%s: has changed since it was opened", base->name);
-    return 0;
+    return check_head(src);
 }
 
 const struct hl_source_ops hl_source_file = {

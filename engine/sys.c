@@ -34,6 +34,11 @@ static int sys_lock(int fd, int command, struct flock *lock)
     return fcntl(fd, command, lock);
 }
 
+static int sys_lease(int fd, int command, int arg)
+{
+    return fcntl(fd, command, arg);
+}
+
 static int sys_userfaultfd(int flags)
 {
     int fd, made;
@@ -101,6 +106,7 @@ struct hl_sys hl_sys = {
     .madvise = madvise,
     .ioctl = sys_ioctl,
     .lock = sys_lock,
+    .lease = sys_lease,
     .poll = poll,
     .userfaultfd = sys_userfaultfd,
     .eventfd = eventfd,

@@ -35,6 +35,7 @@ struct hl_sys {
     int (*madvise)(void *addr, size_t length, int advice);
     int (*ioctl)(int fd, unsigned long request, void *arg);
     int (*lock)(int fd, int command, struct flock *lock);
+    int (*lease)(int fd, int command, int arg);
     int (*poll)(struct pollfd *fds, nfds_t nr, int timeout_ms);
     int (*userfaultfd)(int flags);
     int (*eventfd)(unsigned value, int flags);

@@ -174,6 +174,8 @@ static int bind(struct hugelite_pool *pool, struct hugelite_volume *handle,
                          &(*volume)->image);
     if (rc < 0) {
         hl_reader_release(handle->reader);
+        if (rc == -ENOENT)
+            hl_slot_discard(pool, index);
         return rc;
     }
     handle->volume = HL_TAKE(*volume);
@@ -206,6 +208,8 @@ int hugelite_volume_open(struct hugelite_pool *pool, const char *source,
     if (rc < 0)
         return rc;
     rc = bind(pool, handle, &volume);
+    if (rc == -ENOENT) /* the image had been removed: the slot has been, now, too */
+        rc = bind(pool, handle, &volume);
     hl_pool_unlock(pool);
     if (rc < 0)
         return rc;
@@ -466,9 +470,12 @@ int hugelite_volume_warm(struct hugelite_volume *vol, uint64_t offset, uint64_t 
     end = offset + length;
 
     for (uint64_t at = offset; at < end;) {
-        int rc = hl_chunk_make_resident(vol->volume, (uint32_t)(at >> HL_CHUNK_SHIFT),
-                                        hl_now_ns() + hl_patience_ns);
+        int rc;
 
+        if (vol->pool->dead) /* progress() has forked */
+            return refuse_dead(vol);
+        rc = hl_chunk_make_resident(vol->volume, (uint32_t)(at >> HL_CHUNK_SHIFT),
+                                    hl_now_ns() + hl_patience_ns);
         if (rc < 0)
             return rc;
         at = (at | HL_CHUNK_MASK) + 1;
