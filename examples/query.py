@@ -1,0 +1,21 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+#
+# query.py DB SQL: a query through Hugelite's cache, from Python.  Wants a Python whose
+# sqlite3 can load extensions (Debian's can; some builds of pyenv cannot).
+import os, pathlib, sqlite3, sys
+
+if len(sys.argv) != 3:
+    print("usage: query.py DB SQL", file=sys.stderr)
+    sys.exit(2)
+try:
+    loader = sqlite3.connect(":memory:")
+    loader.enable_load_extension(True)
+    loader.load_extension(os.environ.get("HUGELITE_SO", "hugelite"))
+
+    name = pathlib.Path(sys.argv[1]).absolute().as_uri() + "?vfs=hugelite"
+    db = sqlite3.connect(name, uri=True)
+    for row in db.execute(sys.argv[2]):
+        print(*row, sep="|")
+except (sqlite3.Error, AttributeError) as error:
+    sys.exit(f"query.py: {error}")

@@ -1,0 +1,316 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Four processes query one database at once, through Hugelite and through stock SQLite.
+
+    examples/readers.py DATABASE
+
+Prints for each reader its query, the time and the private memory; then what the
+shared cache did for them; it fails when the two ways do not give the same rows.
+Takes from the environment HUGELITE (the program, else from PATH), HUGELITE_SO (the
+extension), HUGELITE_QUERY (the C program query.c, else one more hugelite sql) and
+HUGELITE_POOL.  A database made by packages.py is asked questions about packages,
+any other about its largest tables.
+"""
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.parse
+
+ROUNDS = 3              # of which the best time counts
+DEADLINE = 900          # seconds for one round
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+PACKAGE_QUERIES = [
+    ("which packages do most others need?", """
+        SELECT target, count(DISTINCT package) FROM depends
+        WHERE kind IN ('Depends', 'Pre-Depends')
+        GROUP BY target ORDER BY 2 DESC LIMIT 3"""),
+    ("which metapackage pulls in the most?", """
+        WITH RECURSIVE needs(root, id) AS (
+            SELECT id, id FROM package WHERE section = 'metapackages'
+            UNION
+            SELECT root, p.id FROM needs
+            JOIN depends d ON d.package = needs.id AND d.kind = 'Depends'
+            JOIN package p ON p.name = d.target)
+        SELECT r.name, count(*) FROM needs JOIN package r ON r.id = root
+        GROUP BY root ORDER BY 2 DESC LIMIT 3"""),
+    ("what do descriptions speak of?", """
+        WITH word(w) AS (VALUES ('database'), ('game'), ('library'), ('python'), ('server'),
+            ('simple'), ('debug'), ('documentation'), ('editor'), ('fast'))
+        SELECT w, (SELECT count(*) FROM package WHERE instr(description, w)) AS n
+        FROM word ORDER BY n DESC LIMIT 3"""),
+    ("200,000 packages looked up at random", """
+        WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200000)
+        SELECT count(*) || ' found, on average', printf('%.1f MB installed',
+            avg(p.installed_bytes) / 1e6)
+        FROM n JOIN (SELECT max(id) AS last FROM package)
+        JOIN package p ON p.id = 1 + i * 2654435761 % last"""),
+]
+
+STOCK_PYTHON = """
+import sqlite3, sys
+for row in sqlite3.connect(sys.argv[1], uri=True).execute(sys.argv[2]):
+    print(*row, sep="|")
+"""
+
+
+def fail(message):
+    print(f"readers.py: {message}", file=sys.stderr)
+    sys.exit(1)
+
+
+def uri(path, **parameters):
+    query = "&".join(f"{key}={value}" for key, value in parameters.items())
+    return "file:" + urllib.parse.quote(os.path.abspath(path)) + "?" + query
+
+
+def quoted(name):
+    return '"' + name.replace('"', '""') + '"'
+
+
+def queries_for(path):
+    """Four (question, SQL) that suit the database."""
+    db = sqlite3.connect(uri(path, mode="ro"), uri=True)
+    names = [row[0] for row in db.execute(
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%'"
+        " ESCAPE '\\' AND sql NOT LIKE 'CREATE VIRTUAL%' ORDER BY name")]
+    columns = [row[1] for row in db.execute("PRAGMA table_info(depends)")]
+    if {"package", "maintainer"} <= set(names) and columns[:3] == ["package", "kind", "target"]:
+        db.close()
+        return PACKAGE_QUERIES
+    tables = []
+    for name in names:
+        try:            # cheap, unlike count(*); a WITHOUT ROWID table has none
+            last = db.execute(f"SELECT max(rowid) FROM {quoted(name)}").fetchone()[0]
+        except sqlite3.OperationalError:
+            continue
+        tables.append((last if isinstance(last, int) else 0, name))
+    db.close()
+    if not tables:
+        fail(f"{path}: no table with rows to query")
+    tables.sort(reverse=True)
+    last, biggest = tables[0]
+    second = tables[1 % len(tables)][1]
+    return [
+        (f"how many rows has {biggest}?", f"SELECT count(*) FROM {quoted(biggest)}"),
+        (f"how many rows has {second}?", f"SELECT count(*) FROM {quoted(second)}"),
+        ("what is in the schema?",
+         "SELECT type, count(*) FROM sqlite_master GROUP BY type ORDER BY 2 DESC"),
+        (f"10,000 rows here and there in {biggest}", f"""
+            WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)
+            SELECT count(*) FROM n JOIN {quoted(biggest)} AS t
+            ON t.rowid = 1 + i * 2654435761 % {max(last, 1)}"""),
+    ]
+
+
+def can_load_extensions():
+    return hasattr(sqlite3.Connection, "enable_load_extension")
+
+
+class Reader:
+    """One of the four: how it is started, and what was measured."""
+
+    def __init__(self, name, command, stock, question, sql):
+        self.name, self.question = name, question
+        self.commands = {"hugelite": [*command, sql.strip()], "stock": [*stock, sql.strip()]}
+        self.times = {"hugelite": [], "stock": []}
+        self.private = {"hugelite": 0, "stock": 0}
+        self.rows = None
+
+    def start(self, system):
+        self.system = system
+        self.out, self.err = tempfile.TemporaryFile(), tempfile.TemporaryFile()
+        started = time.monotonic()
+        self.process = subprocess.Popen(self.commands[system], stdin=subprocess.DEVNULL,
+                                        stdout=self.out, stderr=self.err)
+
+        def wait():
+            self.process.wait()
+            self.elapsed = time.monotonic() - started
+        self.waiter = threading.Thread(target=wait, daemon=True)
+        self.waiter.start()
+
+    def sample(self):
+        """Memory that is this process's own; it is gone at the end, so look now and then."""
+        try:
+            with open(f"/proc/{self.process.pid}/smaps_rollup") as rollup:
+                for line in rollup:
+                    if line.startswith("Anonymous:"):
+                        kib = int(line.split()[1])
+                        self.private[self.system] = max(self.private[self.system], kib * 1024)
+        except OSError:
+            pass            # ended meanwhile
+
+    def finish(self):
+        self.waiter.join()
+        self.out.seek(0)
+        self.err.seek(0)
+        rows, complaint = self.out.read().decode(errors="replace"), self.err.read().decode(
+            errors="replace").strip()
+        self.out.close()
+        self.err.close()
+        if self.process.returncode != 0:
+            fail(f"{self.name} ({self.system}) ended with status {self.process.returncode}:\n"
+                 f"{complaint or rows}")
+        self.times[self.system].append(self.elapsed)
+        if self.rows is None:
+            self.rows = rows
+        if self.rows != rows:
+            fail(f"{self.name}: {self.system} gave other rows than before:\n"
+                 f"{self.rows}---\n{rows}")
+
+
+def run(readers, system):
+    """All at once, until the last one is done."""
+    deadline = time.monotonic() + DEADLINE
+    try:
+        for reader in readers:
+            reader.start(system)
+        while any(reader.waiter.is_alive() for reader in readers):
+            for reader in readers:
+                if reader.waiter.is_alive():
+                    reader.sample()
+            if time.monotonic() > deadline:
+                fail(f"not finished after {DEADLINE} seconds")
+            time.sleep(0.01)
+        for reader in readers:
+            reader.finish()
+    finally:
+        for reader in readers:
+            if hasattr(reader, "process") and reader.process.poll() is None:
+                reader.process.kill()
+
+
+COUNTERS = ("resident_bytes", "fills", "source_bytes")
+
+
+def stat(hugelite, path):
+    """The pool, and the counters of all versions of this database in it."""
+    done = subprocess.run([hugelite, "stat", "--json"], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, check=False)
+    total = dict.fromkeys(COUNTERS, 0)
+    if done.returncode != 0:        # no pool yet
+        return {}, total
+    answer = json.loads(done.stdout)
+    for volume in answer["volumes"]:
+        if volume["source"] == path:
+            for counter in COUNTERS:
+                total[counter] += volume[counter]
+    return answer["pool"], total
+
+
+def megabytes(count):
+    return f"{count / 1e6:,.1f} MB"
+
+
+def seconds(count):
+    return f"{count:.2f} s" if count < 100 else f"{count:.0f} s"
+
+
+def print_table(rows):
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for number, row in enumerate(rows):
+        line = "  ".join(cell.ljust(width) if i < 2 else cell.rjust(width)
+                         for i, (cell, width) in enumerate(zip(row, widths)))
+        if number == 0 and sys.stdout.isatty():
+            line = f"\033[1m{line}\033[0m"
+        print("  " + line.rstrip())
+
+
+def main():
+    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
+        wants_help = sys.argv[1:] in (["-h"], ["--help"])
+        print(__doc__ if wants_help else "usage: readers.py DATABASE",
+              file=sys.stdout if wants_help else sys.stderr)
+        return 0 if wants_help else 2
+    path = os.path.realpath(sys.argv[1])
+    hugelite = os.environ.get("HUGELITE") or shutil.which("hugelite")
+    if not hugelite:
+        fail("the program hugelite is not in PATH; set HUGELITE")
+    try:
+        with open(path, "rb") as header:
+            if header.read(20)[18:] == b"\2\2":
+                fail(f"{path}: in WAL mode, which is left to SQLite itself; take a copy that is not: "
+                     "sqlite3 DB \"VACUUM INTO 'copy.db'\"")
+        queries = queries_for(path)
+    except (sqlite3.Error, OSError) as error:
+        fail(f"{path}: {error}")
+
+    # The examples show how a program of one's own does it; the stock counterpart is the
+    # nearest program without Hugelite.
+    stock = uri(path, mode="ro")
+    stock_shell = ["sqlite3", "-batch", stock]
+    stock_python = [sys.executable, "-c", STOCK_PYTHON, stock]
+    ways = [
+        ("sqlite3 shell", ["bash", os.path.join(HERE, "query.sh"), path], stock_shell),
+        ("Python's sqlite3", [sys.executable, os.path.join(HERE, "query.py"), path], stock_python),
+        ("hugelite sql", [hugelite, "sql", path], stock_shell),
+    ]
+    program = os.environ.get("HUGELITE_QUERY")
+    if program:
+        ways.append(("C program", [program, path], stock_shell))
+    else:
+        ways.append(ways[-1])
+    if not can_load_extensions():
+        ways[1] = ways[0]
+    readers = [Reader(*way, *query) for way, query in zip(ways, queries)]
+
+    # From an empty cache, so that the first round shows what filling it costs.
+    subprocess.run([hugelite, "evict", path], stdout=subprocess.DEVNULL,
+                   stderr=subprocess.DEVNULL, check=False)
+    _, before = stat(hugelite, path)
+    run(readers, "hugelite")
+    pool, volume = stat(hugelite, path)
+    for reader in readers:      # who fills has a buffer of a chunk: not what a reader costs
+        reader.filling = reader.private["hugelite"]
+        reader.private["hugelite"] = 0
+    fills, source_bytes = (volume[key] - before[key] for key in ("fills", "source_bytes"))
+    if fills == 0:
+        fail("the readers filled nothing: they did not go through Hugelite")
+    for _ in range(ROUNDS):
+        run(readers, "stock")
+        run(readers, "hugelite")
+
+    rows = [("reader", "what it asked", "first", "again", "stock", "private", "stock")]
+    for reader in readers:
+        first, *again = reader.times["hugelite"]
+        rows.append((reader.name, reader.question, seconds(first), seconds(min(again)),
+                     seconds(min(reader.times["stock"])), megabytes(reader.private["hugelite"]),
+                     megabytes(reader.private["stock"])))
+    filling = max(reader.filling - reader.private["hugelite"] for reader in readers)
+    print("Four processes at once over one cache, and the same four with stock SQLite:\n")
+    print_table(rows)
+    print(f"""
+  first    with an empty cache         again    best of {ROUNDS}, the cache is warm
+  stock    the same without Hugelite, SQLite as it comes, the file in the kernel's page cache
+  private  memory of this process alone, at its highest; filling the cache took up to
+           {megabytes(max(filling, 0))} more
+""")
+    width = max(len(reader.question) for reader in readers)
+    for reader in readers:
+        found = ", ".join(line.replace("|", " ") for line in reader.rows.splitlines())
+        print(f"  {reader.question:{width}}  {found}")
+    kind = {"hugetlb": "huge pages of 2 MiB", "shmem": "small pages (tmpfs)"}[pool["pages"]]
+    size = os.path.getsize(path)
+    print(f"""
+The shared cache: {pool["dir"]}, on {kind}
+  {megabytes(volume["resident_bytes"])} resident, of {megabytes(pool["budget_bytes"])} it may use
+  {fills:,} chunks of 2 MiB filled; the four together read {megabytes(source_bytes)} of the file's \
+{megabytes(size)}""")
+    return 0
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))   # through finally
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
