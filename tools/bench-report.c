@@ -279,6 +279,10 @@ void bench_report_table(const struct bench_config *config, const struct bench_re
     if (config->mmap_bytes && config->mmap_bytes < config->db_bytes)
         printf("note: this SQLite maps at most %s of a file; the rest it reads with pread\n",
                hl_units_bytes(bytes, config->mmap_bytes));
+    if (config->left_cache)
+        printf("note: memory is short: %s of the file left the page cache meanwhile, so what stock"
+               " SQLite reads came from the disk in part\n",
+               hl_units_bytes(bytes, config->left_cache));
     for (unsigned s = 0; s < BENCH_NR_SYSTEMS; s++)
         if (config->systems[s].wanted && config->systems[s].why[0])
             printf("note: %s%s: %s\n", config->systems[s].label,
@@ -314,6 +318,7 @@ static void json_context(struct hl_json *json, const struct bench_config *config
     hl_json_number(json, "huge_pages", hl_hugepages_read(&pages) == 0 ? pages.total : 0);
     hl_json_number(json, "huge_pages_free_before", config->huge_free);
     hl_json_number(json, "stock_mmap_bytes", config->mmap_bytes);
+    hl_json_number(json, "left_page_cache_bytes", config->left_cache);
     hl_json_number(json, "rounds", config->rounds);
     hl_json_real(json, "seconds", config->seconds);
     hl_json_close(json, '}');

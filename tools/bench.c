@@ -336,6 +336,7 @@ static int run(struct plan *plan)
     struct bench_config *config = plan->config;
     const enum bench_case *list = config->sql ? user : own;
     unsigned nr = config->sql ? sizeof user / sizeof *user : sizeof own / sizeof *own;
+    struct bench_reply *reply = &plan->replies[0];
     int rc = start_workers(plan);
 
     for (unsigned i = 0; i < nr && rc == 0; i++) {
@@ -348,6 +349,10 @@ static int run(struct plan *plan)
     for (unsigned n = 0; n < config->nr_counts && rc == 0; n++)
         if (takes_part(config, BENCH_HUGELITE, 1))
             rc = measure_cold(plan, n);
+    if (rc == 0)
+        rc = bench_run_job(config, bench_job_look_at_page_cache, 0, reply);
+    if (rc == 0 && reply->resident_bytes < config->db_bytes)
+        config->left_cache = config->db_bytes - reply->resident_bytes;
     return rc;
 }
 

@@ -92,6 +92,7 @@ struct bench_config {
     char copy[PATH_MAX];   /* the copy in hugetlbfs */
     uint64_t mmap_bytes;   /* what stock SQLite really maps */
     uint64_t huge_free;    /* free huge pages before we took any */
+    uint64_t left_cache;   /* bytes of the file that were not in the page cache at the end */
 };
 
 struct bench_series {
@@ -160,7 +161,8 @@ int bench_system_open(const struct bench_config *config, enum bench_system_id sy
                       sqlite3 **ret_db, struct bench_reply *reply);
 void bench_cleanup(struct bench_config *config);
 
-bench_job bench_job_pool_evict, bench_job_pool_stat, bench_job_read_file;
+bench_job bench_job_pool_evict, bench_job_pool_stat, bench_job_read_file,
+    bench_job_look_at_page_cache;
 
 /* ---- the database (bench-db.c) ------------------------------------------ */
 
