@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * kit.c - helpers of the engine's tests: opening, processes, mounts, and an audit
+ * that walks the control segment and compares it with what the file system holds.
+ *
+ * Entry points: kit.h.  See also: engine/layout.h, engine/chunk.h.
+ */
+#include "config.h"
+
+#include "kit.h"
+
+#include "chunk.h"
+#include "layout.h"
+#include "pool.h"
+#include "replacement.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <grp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* ---- pools and volumes --------------------------------------------------- */
+
+struct hugelite_pool *kit_pool(const char *dir, unsigned chunks)
+{
+    struct hugelite_pool_opts opts = { .size = sizeof opts, .budget_bytes = chunks * CHUNK };
+    struct hugelite_pool *pool = NULL;
+
+    EXPECT_RC(hugelite_pool_open(dir, &opts, &pool), 0);
+    return pool;
+}
+
+struct hugelite_volume *kit_volume(struct hugelite_pool *pool, const char *path)
+{
+    struct hugelite_volume *vol = NULL;
+
+    EXPECT_RC(hugelite_volume_open(pool, path, &vol), 0);
+    return vol;
+}
+
+/* test_pattern(), where the compiler sees it. */
+static inline uint64_t pattern(uint64_t seed, uint64_t offset)
+{
+    uint64_t x = seed * 0x9e3779b97f4a7c15u + offset + 0x9e3779b97f4a7c15u;
+
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+    return (x ^ (x >> 31)) | 1;
+}
+
+void kit_pattern(const void *p, uint64_t n, uint64_t seed, uint64_t offset)
+{
+    const uint64_t *words = p;
+    uint64_t wrong = 0;
+
+    EXPECT_EQ(pattern(seed, offset), test_pattern(seed, offset));
+    for (uint64_t i = 0; i < n / 8; i++)
+        wrong |= words[i] ^ pattern(seed, offset + 8 * i);
+    if (wrong) /* say where; should it be right now, that is a torn chunk */
+        test_expect_pattern(__FILE__, __LINE__, p, n, seed, offset);
+    if (wrong)
+        test_fail(__FILE__, __LINE__, "wrong bytes near %llu, which were right a moment later",
+                  (unsigned long long)offset);
+    EXPECT_PATTERN(words + n / 8, n % 8, seed, offset + n / 8 * 8);
+}
+
+void kit_verify_chunk(struct hugelite_volume *vol, uint64_t seed, uint64_t chunk)
+{
+    uint64_t left = hugelite_volume_bytes(vol) - chunk * CHUNK;
+    uint32_t length = left < CHUNK ? (uint32_t)left : (uint32_t)CHUNK;
+    const void *data;
+
+    EXPECT_RC(hugelite_volume_fetch(vol, chunk * CHUNK, length, &data), 0);
+    kit_pattern(data, length, seed, chunk * CHUNK);
+    for (uint32_t i = length; i < CHUNK; i++)
+        if (((const unsigned char *)data)[i])
+            test_fail(__FILE__, __LINE__, "byte %u behind the end is %u, expected 0", i,
+                      ((const unsigned char *)data)[i]);
+    hugelite_volume_release(vol, data);
+}
+
+void kit_verify(struct hugelite_volume *vol, uint64_t seed)
+{
+    for (uint64_t chunk = 0; chunk * CHUNK < hugelite_volume_bytes(vol); chunk++)
+        kit_verify_chunk(vol, seed, chunk);
+}
+
+void kit_verify_read(struct hugelite_volume *vol, uint64_t seed)
+{
+    enum { PIECE = 3 * 1024 * 1024 + 77 };
+    uint64_t bytes = hugelite_volume_bytes(vol);
+    char *buffer = malloc(PIECE);
+
+    EXPECT(buffer != NULL);
+    for (uint64_t at = 0; at < bytes; at += PIECE) {
+        uint64_t length = bytes - at < PIECE ? bytes - at : PIECE;
+
+        EXPECT_RC(hugelite_volume_read(vol, at, length, buffer), 0);
+        EXPECT_PATTERN(buffer, length, seed, at);
+    }
+    free(buffer);
+}
+
+struct hugelite_volume_stat kit_stat(struct hugelite_volume *vol)
+{
+    struct hugelite_volume_stat st;
+
+    EXPECT_RC(hugelite_volume_stat(vol, &st), 0);
+    return st;
+}
+
+uint64_t kit_resident_chunks(struct hugelite_pool *pool)
+{
+    struct hugelite_pool_stat st;
+
+    EXPECT_RC(hugelite_pool_stat(pool, &st), 0);
+    return st.resident_bytes / CHUNK;
+}
+
+/* ---- processes ----------------------------------------------------------- */
+
+void *kit_shared(size_t bytes)
+{
+    void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    EXPECT(at != MAP_FAILED);
+    return at;
+}
+
+pid_t kit_fork(void (*run)(void *arg), void *arg)
+{
+    pid_t parent = getpid(), pid;
+
+    fflush(NULL);
+    /* A sanitizer's own locks are not free in the child when a thread (such as the
+     * engine's, as it starts) is in its malloc at this moment. */
+    if (TEST_SANITIZED)
+        test_sleep_ms(5);
+    pid = fork();
+    EXPECT(pid >= 0);
+    if (pid)
+        return pid;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(1);
+    run(arg);
+    fflush(NULL);
+    _exit(0);
+}
+
+void kit_kill(pid_t pid)
+{
+    EXPECT_EQ(kill(pid, SIGKILL), 0);
+    while (waitpid(pid, NULL, 0) < 0)
+        EXPECT_EQ(errno, EINTR);
+}
+
+void kit_await(_Atomic unsigned *flag, unsigned value)
+{
+    double until = test_now() + 20;
+
+    while (atomic_load(flag) < value) {
+        if (test_now() > until)
+            test_fail(__FILE__, __LINE__, "a flag is still %u after 20 s, expected %u",
+                      atomic_load(flag), value);
+        test_sleep_ms(1);
+    }
+}
+
+void kit_become(unsigned uid, unsigned gid)
+{
+    EXPECT_EQ(setgroups(0, NULL), 0);
+    EXPECT_EQ(setresgid(gid, gid, gid), 0);
+    EXPECT_EQ(setresuid(uid, uid, uid), 0);
+    /* Changing the user clears it. */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
+static unsigned count_entries(const char *path)
+{
+    DIR *dir = opendir(path);
+    unsigned nr = 0;
+
+    EXPECT(dir != NULL);
+    while (readdir(dir))
+        nr++;
+    closedir(dir);
+    return nr - 2;
+}
+
+unsigned kit_count_fds(void)
+{
+    return count_entries("/proc/self/fd") - 1; /* our own */
+}
+
+unsigned kit_count_threads(void)
+{
+    return count_entries("/proc/self/task");
+}
+
+unsigned kit_count_maps(void)
+{
+    FILE *f = fopen("/proc/self/maps", "re");
+    unsigned nr = 0;
+    int c;
+
+    EXPECT(f != NULL);
+    while ((c = getc(f)) != EOF)
+        nr += c == '\n';
+    fclose(f);
+    return nr;
+}
+
+/* ---- the machine --------------------------------------------------------- */
+
+void kit_mount(const char *type, const char *options, const char *dir)
+{
+    static bool private_already;
+
+    requires_root();
+    if (!private_already) {
+        if (unshare(CLONE_NEWNS) < 0 ||
+            mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+            test_skip("needs a mount namespace of its own: %s", strerror(errno));
+        private_already = true;
+    }
+    if (mount("none", dir, type, 0, options) < 0)
+        test_skip("cannot mount %s: %s", type, strerror(errno));
+}
+
+void kit_own_hugepages(char **argv, unsigned pages)
+{
+    static const char mark[] = "HUGELITE_TEST_OWN_PAGES";
+    char number[16];
+
+    if (getenv(mark)) {
+        requires_hugepages(pages);
+        return;
+    }
+    requires_root();
+    requires_hugepages(1); /* a run without huge pages takes none here either */
+    setenv(mark, "1", 1);
+    unsetenv("HUGELITE_TEST_MOUNT");
+    unsetenv("HUGELITE_TEST_POOLS");
+    snprintf(number, sizeof number, "%u", pages);
+    execlp("bash", "bash", TEST_SRCDIR "/with-hugepages", "-p", number, argv[0], (char *)NULL);
+    test_skip("cannot run with-hugepages: %s", strerror(errno));
+}
+
+double kit_seconds(double otherwise)
+{
+    const char *text = getenv("HUGELITE_TEST_SECONDS");
+
+    return text && *text ? atof(text) : otherwise;
+}
+
+/* ---- audit --------------------------------------------------------------- */
+
+static uint64_t load(const _Atomic uint64_t *word)
+{
+    return atomic_load_explicit(word, memory_order_acquire);
+}
+
+/* Pages of a volume's image, in chunks rounded up; 0 when there is none. */
+static uint64_t image_chunks(struct hugelite_pool *pool, const struct hl_slot *slot)
+{
+    char name[HL_IMAGE_NAME_BYTES];
+    struct stat st;
+
+    hl_slot_image_name(pool, slot, name);
+    if (fstatat(pool->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+        EXPECT_EQ(errno, ENOENT);
+        return 0;
+    }
+    return ((uint64_t)st.st_blocks * 512 + CHUNK - 1) / CHUNK;
+}
+
+static void audit_slot(struct hugelite_pool *pool, struct hl_slot *slot, bool *seen_ticket)
+{
+    uint64_t resident = 0, claimed = 0, pages;
+
+    EXPECT_EQ(atomic_load(&slot->state), HL_SLOT_LIVE);
+    EXPECT(slot->capacity > 0 && slot->first <= pool->nr_words - slot->capacity);
+    for (uint32_t i = 0; i < slot->capacity; i++) {
+        uint32_t chunk = slot->first + i, ticket;
+        uint64_t word = load(&pool->words[chunk]), t;
+
+        switch (hl_chunk_state(word)) {
+        case HL_CHUNK_EMPTY:
+            break;
+        case HL_CHUNK_RESIDENT:
+            ticket = hl_chunk_ticket(word);
+            resident++;
+            EXPECT(i * CHUNK < slot->bytes);
+            EXPECT(ticket < pool->nr_tickets);
+            t = load(&pool->tickets[ticket]);
+            if ((uint32_t)t != chunk + 1 || seen_ticket[ticket])
+                test_fail(__FILE__, __LINE__, "chunk %u is resident (word %016llx), but its "
+                          "ticket %u is %016llx%s", chunk, (unsigned long long)word, ticket,
+                          (unsigned long long)t, seen_ticket[ticket] ? ", and another's" : "");
+            seen_ticket[ticket] = true;
+            break;
+        case HL_CHUNK_FILLING:
+        case HL_CHUNK_EVICTING:
+            claimed++;
+            if (hl_member_alive(pool, word & HL_OWNER_MASK))
+                test_fail(__FILE__, __LINE__, "chunk %u is claimed by somebody alive: %016llx",
+                          chunk, (unsigned long long)word);
+        }
+    }
+    pages = image_chunks(pool, slot);
+    if (pages < resident || pages > resident + claimed)
+        test_fail(__FILE__, __LINE__, "%s: %llu chunks are resident, %llu are left by the dead, "
+                  "and the image has %llu", slot->source, (unsigned long long)resident,
+                  (unsigned long long)claimed, (unsigned long long)pages);
+}
+
+static void audit(struct hugelite_pool *pool)
+{
+    bool *seen_ticket = calloc(pool->nr_tickets, sizeof *seen_ticket);
+    bool *owned = calloc(pool->nr_words, sizeof *owned);
+
+    EXPECT(seen_ticket && owned);
+    for (uint32_t i = 0; i < HL_SLOTS; i++) {
+        struct hl_slot *slot = &pool->slots[i];
+
+        if (atomic_load(&slot->state) == HL_SLOT_FREE)
+            continue;
+        audit_slot(pool, slot, seen_ticket);
+        for (uint32_t c = slot->first; c < slot->first + slot->capacity; c++) {
+            if (owned[c])
+                test_fail(__FILE__, __LINE__, "chunk %u belongs to two volumes", c);
+            owned[c] = true;
+        }
+    }
+    for (uint32_t c = 0; c < pool->nr_words; c++)
+        if (!owned[c] && hl_chunk_state(load(&pool->words[c])) != HL_CHUNK_EMPTY)
+            test_fail(__FILE__, __LINE__, "chunk %u belongs to no volume, and its word is %016llx",
+                      c, (unsigned long long)load(&pool->words[c]));
+    free(seen_ticket);
+    free(owned);
+}
+
+/* Images of the directory that no volume claims. */
+static unsigned stray_images(struct hugelite_pool *pool)
+{
+    DIR *dir = opendir(pool->dir);
+    struct dirent *entry;
+    unsigned nr = 0;
+
+    EXPECT(dir != NULL);
+    while ((entry = readdir(dir))) {
+        bool known = !strstr(entry->d_name, ".image");
+
+        for (uint32_t i = 0; i < HL_SLOTS && !known; i++) {
+            char name[HL_IMAGE_NAME_BYTES];
+
+            hl_slot_image_name(pool, &pool->slots[i], name);
+            known = atomic_load(&pool->slots[i].state) != HL_SLOT_FREE &&
+                    strcmp(name, entry->d_name) == 0;
+        }
+        if (!known) {
+            struct stat st;
+
+            nr++;
+            EXPECT_EQ(fstatat(pool->dir_fd, entry->d_name, &st, 0), 0);
+            if (st.st_blocks)
+                test_fail(__FILE__, __LINE__, "image %s belongs to no volume and holds pages",
+                          entry->d_name);
+        }
+    }
+    closedir(dir);
+    return nr;
+}
+
+void kit_audit(struct hugelite_pool *pool)
+{
+    EXPECT_RC(hl_pool_lock(pool), 0);
+    hl_slot_collect(pool);
+    audit(pool);
+    stray_images(pool);
+    hl_pool_unlock(pool);
+}
+
+void kit_audit_empty(struct hugelite_pool *pool)
+{
+    int rc;
+
+    kit_audit(pool);
+    while ((rc = hl_replacement_shrink(pool)) == 0)
+        ;
+    EXPECT_RC(rc, -EBUSY); /* nothing is left */
+    for (uint32_t t = 0; t < pool->nr_tickets; t++)
+        if (load(&pool->tickets[t]))
+            test_fail(__FILE__, __LINE__, "ticket %u is %016llx after a sweep that evicted all", t,
+                      (unsigned long long)load(&pool->tickets[t]));
+    for (uint32_t i = 0; i < HL_SLOTS; i++)
+        if (atomic_load(&pool->slots[i].state) != HL_SLOT_FREE)
+            EXPECT_EQ(image_chunks(pool, &pool->slots[i]), 0);
+    EXPECT_EQ(kit_resident_chunks(pool), 0);
+    kit_audit(pool);
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * kit.h - what the engine's tests share beyond test.h: pools and volumes that
+ * are expected to open, processes, things of the machine, and the audit of a pool's tables.
+ *
+ * See also: stop.h (die exactly here), test.h.
+ */
+#ifndef HUGELITE_TEST_KIT_H
+#define HUGELITE_TEST_KIT_H
+
+#include "test.h"
+
+#include <stdatomic.h>
+
+#define CHUNK ((uint64_t)HUGELITE_CHUNK_BYTES)
+
+/* ---- pools and volumes --------------------------------------------------- */
+
+struct hugelite_pool *kit_pool(const char *dir, unsigned chunks);
+struct hugelite_volume *kit_volume(struct hugelite_pool *pool, const char *path);
+
+/* As EXPECT_PATTERN, at a speed near memory's; p and offset are multiples of 8. */
+void kit_pattern(const void *p, uint64_t n, uint64_t seed, uint64_t offset);
+
+/* Fetch a chunk of a file of the pattern, look at each of its bytes (zeros
+ * behind the end), release it. */
+void kit_verify_chunk(struct hugelite_volume *vol, uint64_t seed, uint64_t chunk);
+
+/* The same with every chunk, through fetch. */
+void kit_verify(struct hugelite_volume *vol, uint64_t seed);
+
+/* Every byte through hugelite_volume_read(), in pieces that cross chunks. */
+void kit_verify_read(struct hugelite_volume *vol, uint64_t seed);
+
+struct hugelite_volume_stat kit_stat(struct hugelite_volume *vol);
+uint64_t kit_resident_chunks(struct hugelite_pool *pool);
+
+/* ---- processes ----------------------------------------------------------- */
+
+/* Zeroed memory that forked children share. */
+void *kit_shared(size_t bytes);
+
+/* Run in a child, which then ends with status 0.  It dies with its parent. */
+pid_t kit_fork(void (*run)(void *arg), void *arg);
+
+/* kill -9 and wait. */
+void kit_kill(pid_t pid);
+
+/* Wait until a flag in shared memory is at least this; fail after 20 s. */
+void kit_await(_Atomic unsigned *flag, unsigned value);
+
+/* Become this user and group, for good; no capabilities are left. */
+void kit_become(unsigned uid, unsigned gid);
+
+/* Open descriptors, mappings, threads of this process. */
+unsigned kit_count_fds(void);
+unsigned kit_count_maps(void);
+unsigned kit_count_threads(void);
+
+/* ---- the machine --------------------------------------------------------- */
+
+/* Mount a file system of our own, seen by this process and its children only;
+ * skips the test where that is refused. */
+void kit_mount(const char *type, const char *options, const char *dir);
+
+/* Run the test anew with a hugetlbfs mount to itself, of this many pages that nobody
+ * else can take (tests/with-hugepages); skips where that cannot be.  Call it first in main(). */
+void kit_own_hugepages(char **argv, unsigned pages);
+
+/* Seconds of the long tests: HUGELITE_TEST_SECONDS, else this. */
+double kit_seconds(double otherwise);
+
+/* ---- audit --------------------------------------------------------------- */
+
+/* Look through the tables of a pool while nobody else works in it:
+ *   - the words of a volume that are resident have a ticket that names them,
+ *     no two the same; and no word outside of a volume is resident
+ *   - an image has as many pages as its volume has resident chunks (and those of dead claims)
+ *   - no live process is in the middle of anything */
+void kit_audit(struct hugelite_pool *pool);
+
+/* Evict all that can go and look again: every ticket free, every image a
+ * hole.  Nobody may hold a chunk. */
+void kit_audit_empty(struct hugelite_pool *pool);
+
+#endif

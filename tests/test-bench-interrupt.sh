@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Ctrl-C leaves nothing behind: at several moments the benchmark ends by the signal, with no
+# process of its own alive and its directories, its pool and its database gone.  What a run
+# that was killed with -9 has left is removed by the next one.
+. ./functions.sh
+export TMPDIR=$tmpdir
+place=${pooldir%/pool}
+# processes of the group of the benchmark, its children among them
+alive() { ps -e -o pgid=,stat= | awk -v g="$1" '$1 == g && $2 !~ /^Z/' | wc -l; }
+
+start() {
+    # setsid: a group of its own.  Python, since bash starts background jobs with SIGINT ignored.
+    "$python" -c '
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.setpgid(0, 0)
+os.execv(sys.argv[1], sys.argv[1:])' "$HUGELITE" bench --size 16M --seconds 0.3 --rounds 20 \
+        --processes 2 --pool "$pooldir" >"$tmpdir/out" 2>"$tmpdir/err" &
+    pid=$!
+    # Before that, the signal would meet bash or Python.
+    for _ in $(seq 1000); do
+        case $(tr '\0' ' ' <"/proc/$pid/cmdline") in "$HUGELITE bench"*) return ;; esac
+        sleep 0.01
+    done
+    die "the benchmark did not start"
+}
+python=$(command -v python3) || skip "needs python3"
+requires ps
+
+for delay in 0.05 0.4 1.5 3; do
+    start
+    sleep "$delay"
+    kill -INT "$pid"
+    status=0
+    wait "$pid" || status=$?
+    expect 130 "$status" "exit status after Ctrl-C at $delay s ($(cat "$tmpdir/err"))"
+    expect 0 "$(alive "$pid")" "processes alive after Ctrl-C at $delay s"
+    expect "" "$(ls "$place")" "on the pool's mount after Ctrl-C at $delay s"
+    expect "" "$(ls "$tmpdir" | grep hugelite-bench || true)" "in TMPDIR after Ctrl-C at $delay s"
+done
+
+start
+sleep 1.5
+kill -KILL "$pid"
+wait "$pid" 2>/dev/null || true
+for _ in 1 2 3 4 5 6 7 8 9 10; do
+    [ "$(alive "$pid")" = 0 ] && break
+    sleep 0.1
+done
+expect 0 "$(alive "$pid")" "processes alive after kill -9"
+[ -n "$(ls "$tmpdir" | grep hugelite-bench)" ] || die "kill -9 came too early to leave anything"
+rm -rf "$pooldir"       # named by us, so it is ours to remove
+expect_status 0 "$HUGELITE" bench --size 8M --seconds 0.01 --rounds 1 --processes 1 \
+    --pool "$pooldir"
+expect "" "$(ls "$tmpdir" | grep hugelite-bench || true)" "in TMPDIR after the next run"
+expect "" "$(ls "$place")" "on the pool's mount after the next run"

@@ -1,0 +1,100 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# test-tools-usage: help and version go to stdout with exit 0; wrong usage says what is
+# wrong and where help is, on stderr, with exit 2; output that cannot be written is a failure.
+
+. ./functions.sh
+
+commands="doctor setup sql warm evict stat bench"
+
+quiet_err() { [ ! -s "$tmpdir/err" ] || die "$1: unexpected on stderr: $(cat "$tmpdir/err")"; }
+quiet_out() { [ ! -s "$tmpdir/out" ] || die "$1: unexpected on stdout: $(cat "$tmpdir/out")"; }
+err_has() { grep -qF -- "$1" "$tmpdir/err" || die "expected '$1' in: $(cat "$tmpdir/err")"; }
+
+for option in -h --help; do
+    expect_status 0 "$HUGELITE" $option
+    quiet_err "$option"
+    for command in $commands; do
+        grep -q "^  $command " "$tmpdir/out" || die "$option does not list $command"
+    done
+done
+for option in -V --version; do
+    expect_status 0 "$HUGELITE" $option
+    grep -qE '^hugelite [0-9]+\.[0-9]+\.[0-9]+$' "$tmpdir/out" || die "version: $(cat "$tmpdir/out")"
+done
+version=$(cat "$tmpdir/out")
+
+for command in $commands; do
+    for option in -h --help; do
+        expect_status 0 "$HUGELITE" "$command" $option
+        quiet_err "$command $option"
+        head -n 1 "$tmpdir/out" | grep -q "^usage: hugelite $command" ||
+            die "$command $option: $(head -n 1 "$tmpdir/out")"
+    done
+    for option in -V --version; do
+        expect_status 0 "$HUGELITE" "$command" $option
+        expect "$version" "$(cat "$tmpdir/out")" "$command $option"
+    done
+    for option in --nonsense -x; do
+        expect_status 2 "$HUGELITE" "$command" $option
+        quiet_out "$command $option"
+        err_has "hugelite $command: "
+        err_has "'$option'"
+        err_has "Try 'hugelite $command --help'."
+    done
+done
+
+# hugelite itself
+expect_status 2 "$HUGELITE"
+quiet_out "no command"
+expect_status 2 "$HUGELITE" nonsense
+err_has "unknown command 'nonsense'"
+err_has "Try 'hugelite --help'."
+expect_status 2 "$HUGELITE" --nonsense
+err_has "unknown option '--nonsense'"
+expect_status 2 "$HUGELITE" -x stat
+err_has "unknown option '-x'"
+
+# arguments: each line is wrong, and says so with these words
+wrong() {
+    local words=$1
+    shift
+    expect_status 2 "$HUGELITE" "$@"
+    quiet_out "$*"
+    err_has "hugelite $1: "
+    err_has "$words"
+}
+wrong "unexpected argument 'x'" doctor x
+wrong "unexpected argument 'x'" stat x
+wrong "'--pool' needs a value" stat --pool
+wrong "'--json' takes no value" stat --json=1
+wrong "which database?" sql
+wrong "SOURCE is empty" sql ''
+wrong "unexpected argument 'b'" sql x.db a b
+wrong "--mode 'html': not one of list, column, csv, json" sql --mode html x.db
+wrong "'--mode' needs a value" sql x.db --mode
+wrong "which database?" warm
+wrong "unexpected argument 'y'" warm x y
+wrong "which database?" evict
+wrong "exclude each other" evict --all x
+wrong "unexpected argument 'y'" evict x y
+wrong "say --size" setup
+wrong "--size 'lots': not a size" setup --size lots
+wrong "--size '1Q': not a size" setup --size 1Q
+wrong "more than 0" setup --size 0
+wrong "not an octal mode" setup --size 2M --mode 8
+wrong "not an octal mode" setup --size 2M --mode 7777
+wrong "not an octal mode" setup --size 2M --mode rwx
+wrong "not an absolute path" setup --size 2M --mount mnt
+wrong "--undo goes with --mount only" setup --undo --size 2M
+wrong "--undo goes with --mount only" setup --undo --persist
+wrong "unexpected argument 'x'" setup --undo x
+
+# A full disk is not success.
+if [ -e /dev/full ]; then
+    status=0
+    "$HUGELITE" --help >/dev/full 2>"$tmpdir/err" || status=$?
+    expect 1 $status "writing to /dev/full"
+    err_has "cannot write the output"
+fi

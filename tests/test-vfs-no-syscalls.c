@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * test-vfs-no-syscalls: a warm statement on an immutable database makes no system call.
+ *
+ * The program runs itself under strace. Passes when between two markers, with 10,000 point lookups and
+ * 20 scans in autocommit between them, the trace has no line; and, so that
+ * we know the tracer works, when the same on a plain file has thousands.
+ */
+#include "test-vfs-common.h"
+
+#include <sys/syscall.h>
+
+enum { ROWS = 50000 };
+
+static void mark(const char *text)
+{
+    if (write(-1, text, strlen(text)) >= 0) /* fails, but is traced */
+        abort();
+}
+
+static void traced(const char *path, const char *params)
+{
+    sqlite3 *db = vfs_open(path, params);
+    sqlite3_stmt *lookup, *scan;
+    int64_t sum = 0;
+
+    EXPECT_EQ(sqlite3_prepare_v2(db, "SELECT k FROM t WHERE id = ?", -1, &lookup, NULL), 0);
+    EXPECT_EQ(sqlite3_prepare_v2(db, "SELECT sum(k) FROM t", -1, &scan, NULL), 0);
+    for (int round = 0; round < 2; round++) { /* the first warms */
+        if (round == 1)
+            mark("marker one");
+        for (int i = 0; i < 10000; i++) {
+            sqlite3_bind_int(lookup, 1, 1 + (i * 7919) % ROWS);
+            if (sqlite3_step(lookup) != SQLITE_ROW)
+                abort();
+            sum += sqlite3_column_int64(lookup, 0);
+            sqlite3_reset(lookup);
+        }
+        for (int i = 0; i < 20; i++) {
+            if (sqlite3_step(scan) != SQLITE_ROW)
+                abort();
+            sum += sqlite3_column_int64(scan, 0);
+            sqlite3_reset(scan);
+        }
+    }
+    mark("marker two");
+    EXPECT(sum != 0);
+    sqlite3_finalize(lookup);
+    sqlite3_finalize(scan);
+    sqlite3_close(db);
+    exit(0);
+}
+
+/* Lines between the markers; of this thread, as strace does not follow others. */
+static long count_calls(const char *trace)
+{
+    FILE *f = fopen(trace, "re");
+    char line[1000];
+    bool inside = false;
+    long n = 0;
+
+    EXPECT(f);
+    while (fgets(line, sizeof line, f)) {
+        if (strstr(line, "marker two")) {
+            fclose(f);
+            EXPECT(inside);
+            return n;
+        }
+        if (inside && ++n <= 5)
+            printf("%s", line);
+        if (strstr(line, "marker one"))
+            inside = true;
+    }
+    test_fail(__FILE__, __LINE__, "%s does not hold both markers", trace);
+}
+
+static long run(const char *self, const char *path, const char *params)
+{
+    const char *trace = test_path(test_dir(), "trace");
+    pid_t pid = fork();
+
+    EXPECT(pid >= 0);
+    if (pid == 0) {
+        execlp("strace", "strace", "-o", trace, self, path, params, (char *)NULL);
+        _exit(126);
+    }
+    EXPECT_CHILD(pid, 0);
+    return count_calls(trace);
+}
+
+int main(int argc, char **argv)
+{
+    const char *path = test_path(test_dir(), "x.db");
+    long plain;
+
+    if (TEST_SANITIZED)
+        test_skip("a sanitizer makes system calls of its own");
+    if (argc == 3) {
+        vfs_begin();
+        traced(argv[1], argv[2]);
+    }
+    if (system("strace -o /dev/null true 2>/dev/null") != 0)
+        test_skip("needs strace, and the right to trace");
+    test_db(path, ROWS);
+    EXPECT_EQ(run(argv[0], path, "&immutable=1"), 0);
+    plain = run(argv[0], path, "");
+    printf("plain: %ld system calls for 10,020 statements\n", plain);
+    EXPECT(plain > 10000);
+    return 0;
+}
