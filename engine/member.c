@@ -145,7 +145,6 @@ uint32_t hl_reader_holds(struct hugelite_pool *pool, const uint32_t *chunks, uns
      * is visible after this.  Without it nothing may be evicted. */
     if (pool->light_pins && hl_sys.membarrier(MEMBARRIER_CMD_GLOBAL_EXPEDITED) < 0)
         return ~0u;
-    atomic_thread_fence(memory_order_seq_cst);
 
     top = readers_in_use(pool);
     for (uint32_t i = 0; i < top; i++) {

@@ -56,9 +56,9 @@ struct hl_slot *hl_slot_of_chunk(struct hugelite_pool *pool, uint32_t chunk)
                       chunk >= slot->first && chunk - slot->first < slot->capacity;
 
         /* The caller holds a claim, so the right slot stays; another one may be made
-         * anew meanwhile, and half of each would mislead. */
-        atomic_thread_fence(memory_order_acquire);
-        if (covers && atomic_load_explicit(&slot->life, memory_order_relaxed) == life)
+         * anew meanwhile, and half of each would mislead.  Adding nothing is a load that the
+         * loads before it cannot pass. */
+        if (covers && atomic_fetch_add_explicit(&slot->life, 0, memory_order_acq_rel) == life)
             return slot;
     }
     return NULL;

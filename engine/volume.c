@@ -291,12 +291,15 @@ static void unpin(struct hugelite_volume *vol, unsigned p)
  * lookup.  acquire pairs with the publish, as in chunk.c. */
 static inline uint64_t pin(struct hugelite_volume *vol, unsigned p, uint32_t index)
 {
-    atomic_store_explicit(&vol->reader->pins[p], vol->first + index + 1, memory_order_relaxed);
-    if (HL_LIKELY(vol->light_pins))
+    _Atomic uint32_t *published = &vol->reader->pins[p];
+
+    if (HL_LIKELY(vol->light_pins)) {
+        atomic_store_explicit(published, vol->first + index + 1, memory_order_relaxed);
         atomic_signal_fence(memory_order_seq_cst);
-    else
-        atomic_thread_fence(memory_order_seq_cst);
-    return atomic_load_explicit(&vol->words[index], memory_order_acquire);
+        return atomic_load_explicit(&vol->words[index], memory_order_acquire);
+    }
+    atomic_store_explicit(published, vol->first + index + 1, memory_order_seq_cst);
+    return atomic_load_explicit(&vol->words[index], memory_order_seq_cst);
 }
 
 /* The chunk is pinned at p but not resident.  On failure the pin is gone. */
