@@ -113,11 +113,33 @@ int hl_directory_choose(char dir[PATH_MAX])
     return 0;
 }
 
-int hl_directory_open(struct hugelite_pool *pool, bool existing, bool chosen)
+/* What kind of pages it gives, and how large they are. */
+static int look_at_pages(struct hugelite_pool *pool)
 {
     struct statfs fs;
+
+    if (hl_sys.fstatfs(pool->dir_fd, &fs) < 0)
+        return hl_error(errno, "pool '%s': %s", pool->dir, strerror(errno));
+    if (fs.f_type == HUGETLBFS_MAGIC) {
+        if (fs.f_bsize != HL_CHUNK_BYTES)
+            return hl_error(EINVAL, "pool '%s': the huge pages of this mount are %lld bytes, not 2 MiB; "
+                            "mount with pagesize=2M", pool->dir, (long long)fs.f_bsize);
+        pool->hugetlb = true;
+        pool->page_bytes = HL_CHUNK_BYTES;
+        return 0;
+    }
+    if (fs.f_type == TMPFS_MAGIC) {
+        pool->page_bytes = (uint32_t)sysconf(_SC_PAGESIZE);
+        return 0;
+    }
+    return hl_error(EMEDIUMTYPE, "pool '%s': is neither on hugetlbfs nor on tmpfs", pool->dir);
+}
+
+int hl_directory_open(struct hugelite_pool *pool, bool existing, bool chosen)
+{
     struct stat st;
     bool made = false;
+    int rc;
 
     if (!existing)
         made = hl_sys.mkdir(pool->dir, 0700) == 0;
@@ -128,7 +150,7 @@ int hl_directory_open(struct hugelite_pool *pool, bool existing, bool chosen)
     if (pool->dir_fd < 0)
         return hl_error(errno, "pool '%s': %s", pool->dir,
                         errno == ENOENT ? "no pool is there" : strerror(errno));
-    if (hl_sys.fstat(pool->dir_fd, &st) < 0 || hl_sys.fstatfs(pool->dir_fd, &fs) < 0)
+    if (hl_sys.fstat(pool->dir_fd, &st) < 0)
         return hl_error(errno, "pool '%s': %s", pool->dir, strerror(errno));
 
     if (made || chosen) {
@@ -152,18 +174,10 @@ int hl_directory_open(struct hugelite_pool *pool, bool existing, bool chosen)
     pool->ino = st.st_ino;
     /* The directory says whether the pool is one user's or a group's. */
     pool->file_mode = st.st_mode & S_IWGRP ? 0660 : 0600;
-    if (fs.f_type == HUGETLBFS_MAGIC) {
-        if (fs.f_bsize != HL_CHUNK_BYTES)
-            return hl_error(EINVAL, "pool '%s': the huge pages of this mount are %lld bytes, not 2 MiB; "
-                            "mount with pagesize=2M", pool->dir, (long long)fs.f_bsize);
-        pool->hugetlb = true;
-        pool->page_bytes = HL_CHUNK_BYTES;
-    } else if (fs.f_type == TMPFS_MAGIC) {
-        pool->page_bytes = (uint32_t)sysconf(_SC_PAGESIZE);
-    } else {
-        return hl_error(EMEDIUMTYPE, "pool '%s': is neither on hugetlbfs nor on tmpfs", pool->dir);
-    }
-    return 0;
+    rc = look_at_pages(pool);
+    if (rc < 0 && made)
+        hl_sys.unlinkat(AT_FDCWD, pool->dir, AT_REMOVEDIR);
+    return rc;
 }
 
 int hl_directory_budget(struct hugelite_pool *pool, uint64_t *ret_bytes)

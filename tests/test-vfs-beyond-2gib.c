@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * test-vfs-beyond-2gib: a page far behind SQLite's own bound for mmap is fetched, not copied.
+ * test-vfs-beyond-2gib: a page far behind SQLite's own bound for mmap is fetched, not
+ * copied.
  *
  * The file is a real database, made sparse: a table's pages are moved to 2.5, 3 and 5 GiB,
- * with nothing between.  Passes when the rows come from there and the pager copied
- * no page for them.
+ * with nothing between. Passes when the rows come from there and the pager copied no page
+ * for them.
  */
 #include "test-vfs-common.h"
 

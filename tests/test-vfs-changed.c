@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * test-vfs-changed: what another program commits is seen by the next read transaction,
- * and by no earlier one.
+ * test-vfs-changed: what another program commits is seen by the next read transaction, and
+ * by no earlier one.
  *
  * Passes when each of 30 commits shows at once, when a transaction that is open keeps the
  * writer out (SQLite's own locks are taken), and when a growing file is read to its end.

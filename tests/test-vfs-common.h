@@ -225,6 +225,12 @@ static inline sqlite3 *stock_open(const char *path)
     return db;
 }
 
+static inline TEST_NORETURN void sql_fail(sqlite3 *db, const char *sql)
+{
+    fputs(vfs_log_text, stderr);
+    test_fail(__FILE__, __LINE__, "%s: %s", sql, sqlite3_errmsg(db));
+}
+
 /* Runs all of it; the extended code. */
 static inline int sql_rc(sqlite3 *db, const char *sql)
 {
@@ -236,7 +242,7 @@ static inline int sql_rc(sqlite3 *db, const char *sql)
 static inline void sql_exec(sqlite3 *db, const char *sql)
 {
     if (sql_rc(db, sql) != SQLITE_OK)
-        test_fail(__FILE__, __LINE__, "%s: %s", sql, sqlite3_errmsg(db));
+        sql_fail(db, sql);
 }
 
 static inline sqlite3_stmt *sql_first_row(sqlite3 *db, const char *sql)
@@ -245,7 +251,7 @@ static inline sqlite3_stmt *sql_first_row(sqlite3 *db, const char *sql)
 
     if (sqlite3_prepare_v2(db, sql, -1, &stmt, NULL) != SQLITE_OK ||
         sqlite3_step(stmt) != SQLITE_ROW)
-        test_fail(__FILE__, __LINE__, "%s: %s", sql, sqlite3_errmsg(db));
+        sql_fail(db, sql);
     return stmt;
 }
 
@@ -280,7 +286,7 @@ static inline uint64_t sql_hash(sqlite3 *db, const char *sql)
     int rc;
 
     if (sqlite3_prepare_v2(db, sql, -1, &stmt, NULL) != SQLITE_OK)
-        test_fail(__FILE__, __LINE__, "%s: %s", sql, sqlite3_errmsg(db));
+        sql_fail(db, sql);
     while ((rc = sqlite3_step(stmt)) == SQLITE_ROW)
         for (int i = 0; i < sqlite3_column_count(stmt); i++) {
             const unsigned char *p = sqlite3_column_blob(stmt, i);
@@ -291,7 +297,7 @@ static inline uint64_t sql_hash(sqlite3 *db, const char *sql)
             hash = (hash ^ 0xff) * 0x100000001b3u;
         }
     if (rc != SQLITE_DONE)
-        test_fail(__FILE__, __LINE__, "%s: %s", sql, sqlite3_errmsg(db));
+        sql_fail(db, sql);
     sqlite3_finalize(stmt);
     return hash;
 }

@@ -2,9 +2,9 @@
  *
  * test-vfs-corrupt: damaged files give the error that stock SQLite gives, never a signal.
  *
- * Text, noise, a file that ends 1 byte or half a page early, and 150 databases with random bytes
- * overwritten: passes when queries and integrity_check end as with stock SQLite
- * over the same file, in both modes.
+ * Text, noise, a file that ends 1 byte or half a page early, and 150 databases with random
+ * bytes overwritten: passes when queries and integrity_check end as with stock SQLite over
+ * the same file, in both modes.
  */
 #include "test-vfs-common.h"
 

@@ -2,8 +2,9 @@
  *
  * test-vfs-default: registered as the default VFS, for programs that name none.
  *
- * Passes when a plain path is read through the cache, temporary files and databases in memory
- * work, vfs=unix still writes, and registering again or loading a second copy changes nothing.
+ * Passes when a plain path is read through the cache, temporary files and databases in
+ * memory work, vfs=unix still writes, and registering again or loading a second copy
+ * changes nothing.
  */
 #include "test-vfs-common.h"
 

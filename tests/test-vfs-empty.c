@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * test-vfs-empty: a file of 0 bytes is an empty database, and one that fills later is cached then.
+ * test-vfs-empty: a file of 0 bytes is an empty database, and one that fills later is
+ * cached then.
  */
 #include "test-vfs-common.h"
 

@@ -2,8 +2,8 @@
  *
  * test-vfs-evicted: a database several times larger than the pool, read in every order.
  *
- * Passes when scans, random lookups and a scan in mid-lookup through two connections give what
- * stock SQLite gives, the pool stays within its budget, and chunks have been evicted.
+ * Passes when scans, random lookups and a scan in mid-lookup through two connections give
+ * what stock SQLite gives, the pool stays within its budget, and chunks have been evicted.
  */
 #include "test-vfs-common.h"
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# test-vfs-example-c: the C example builds against the static libraries as another program would, and
-# reads a database; its errors say why.
+# test-vfs-example-c: the C example builds against the static libraries as another program
+# would, and reads a database; its errors say why.
 . ./functions.sh
 requires sqlite3 make pkg-config "${CC:-cc}"
 

@@ -2,10 +2,10 @@
  *
  * test-vfs-fetch: pages come by xFetch, without any PRAGMA from the user.
  *
- * Passes when a full scan of thousands of pages makes the pager read only the first
- * and the last one, for a plain and for an immutable file; when
- * mmap_size=0 turns that off and the answer stays the same; and when it
- * also holds for a database attached to a connection of another VFS.
+ * Passes when a full scan of thousands of pages makes the pager read only the first and
+ * the last one, for a plain and for an immutable file; when mmap_size=0 turns that off and
+ * the answer stays the same; and when it also holds for a database attached to a
+ * connection of another VFS.
  */
 #include "test-vfs-common.h"
 

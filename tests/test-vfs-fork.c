@@ -2,9 +2,9 @@
  *
  * test-vfs-fork: a connection that was carried over a fork() answers an error code.
  *
- * Passes when the child's queries on inherited connections, plain and immutable, fail without
- * a signal and closing them is safe; when the child reads through a connection of its own;
- * and when the parent's connections go on.
+ * Passes when the child's queries on inherited connections, plain and immutable, fail
+ * without a signal and closing them is safe; when the child reads through a connection of
+ * its own; and when the parent's connections go on.
  */
 #include "test-vfs-common.h"
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * test-vfs-hot-journal: a writer was killed in mid-transaction, with pages in the file
- * and their former content in the journal.
+ * test-vfs-hot-journal: a writer was killed in mid-transaction, with pages in the file and
+ * their former content in the journal.
  *
  * Passes when the reader, whether it opened before or after, refuses with
- * SQLITE_READONLY_ROLLBACK and the log says what to do; when it reads on after that was done;
- * and when immutable=1 warns.
+ * SQLITE_READONLY_ROLLBACK and the log says what to do; when it reads on after that was
+ * done; and when immutable=1 warns.
  */
 #include "test-vfs-common.h"
 

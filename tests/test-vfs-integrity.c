@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * test-vfs-integrity: a rich database (indexes, large and small rows, FTS5, WITHOUT ROWID, free pages,
- * every page size) reads the same through us as through stock SQLite.
+ * test-vfs-integrity: a rich database (indexes, large and small rows, FTS5, WITHOUT ROWID,
+ * free pages, every page size) reads the same through us as through stock SQLite.
  */
 #include "test-vfs-common.h"
 
@@ -29,14 +29,16 @@ int main(void)
         snprintf(sql, sizeof sql, "PRAGMA page_size=%d; PRAGMA synchronous=off", page_sizes[p]);
         sql_exec(stock, sql);
         sql_exec(stock,
-            "BEGIN; CREATE TABLE t(id INTEGER PRIMARY KEY, x REAL, s TEXT); CREATE INDEX ix ON t(x);"
+            "BEGIN; CREATE TABLE t(id INTEGER PRIMARY KEY, x REAL, s TEXT);"
+            "CREATE INDEX ix ON t(x);"
             "CREATE TABLE w(id INT, y, PRIMARY KEY(id, y)) WITHOUT ROWID; CREATE TABLE big(b);"
             "CREATE VIRTUAL TABLE f USING fts5(words);"
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) "
             "INSERT INTO t SELECT i, i * 7 % 1009 / 3.0, printf('%0*d', i % 300, i) FROM n;"
             "INSERT INTO w SELECT id % 500, s FROM t;"
-            "INSERT INTO big SELECT zeroblob(1500000) UNION ALL SELECT CAST(printf('%.*c', 3000000, 'x')"
-            " AS BLOB); INSERT INTO f SELECT 'six ' || s || iif(id % 7 = 0, ' seven', ' eight') FROM t;"
+            "INSERT INTO big SELECT zeroblob(1500000)"
+            " UNION ALL SELECT CAST(printf('%.*c', 3000000, 'x') AS BLOB);"
+            "INSERT INTO f SELECT 'six ' || s || iif(id % 7 = 0, ' seven', ' eight') FROM t;"
             "DELETE FROM t WHERE id % 5 = 0; COMMIT");
         db = vfs_open(path, "");
         frozen = vfs_open(path, "&immutable=1");

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * test-vfs-locks-kept: opening, reading and closing through us drops no lock that a
- * stock connection of the same process holds on the file.
+ * test-vfs-locks-kept: opening, reading and closing through us drops no lock that a stock
+ * connection of the same process holds on the file.
  *
- * POSIX locks go when the process closes any descriptor of the file; so one careless close()
- * here would let another program write into our stock writer's transaction.
- * Passes when a peer is kept out until the stock connection commits.
+ * POSIX locks go when the process closes any descriptor of the file; so one careless
+ * close() here would let another program write into our stock writer's transaction. Passes
+ * when a peer is kept out until the stock connection commits.
  */
 #include "test-vfs-common.h"
 

@@ -3,7 +3,8 @@
  * test-vfs-mmap-size-kept: what we do to have xFetch called leaves stock files alone.
  *
  * Passes when a stock main database keeps the mmap_size it had, 0 or another, and so does
- * one attached to it; and when one attached to a database in memory maps no more than a byte.
+ * one attached to it; and when one attached to a database in memory maps no more than a
+ * byte.
  */
 #include "test-vfs-common.h"
 

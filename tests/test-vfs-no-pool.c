@@ -2,8 +2,8 @@
  *
  * test-vfs-no-pool: no pool can be had, for several reasons.
  *
- * Passes when each open fails with SQLITE_CANTOPEN and sqlite3_errmsg() says which pool and
- * why; when stock databases of the process go on working; and when the next open
+ * Passes when each open fails with SQLITE_CANTOPEN and sqlite3_errmsg() says which pool
+ * and why; when stock databases of the process go on working; and when the next open
  * succeeds once the reason is gone.
  */
 #include "test-vfs-common.h"

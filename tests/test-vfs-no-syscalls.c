@@ -2,9 +2,9 @@
  *
  * test-vfs-no-syscalls: a warm statement on an immutable database makes no system call.
  *
- * The program runs itself under strace. Passes when between two markers, with 10,000 point lookups and
- * 20 scans in autocommit between them, the trace has no line; and, so that
- * we know the tracer works, when the same on a plain file has thousands.
+ * The program runs itself under strace. Passes when between two markers, with 10,000 point
+ * lookups and 20 scans in autocommit between them, the trace has no line; and, so that we
+ * know the tracer works, when the same on a plain file has thousands.
  */
 #include "test-vfs-common.h"
 

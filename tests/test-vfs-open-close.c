@@ -2,8 +2,8 @@
  *
  * test-vfs-open-close: 1,000 connections opened, used and closed leave nothing behind.
  *
- * Passes when descriptors, mappings and threads are as many after as they were after the first few rounds,
- * and the memory of SQLite is what it was.
+ * Passes when descriptors, mappings and threads are as many after as they were after the
+ * first few rounds, and the memory of SQLite is what it was.
  */
 #include "test-vfs-common.h"
 

@@ -2,8 +2,8 @@
  *
  * test-vfs-parameters: what a database name may ask for.
  *
- * Passes when pool= chooses the pool, a parameter named hugelite_... that nobody knows and an empty
- * pool= are refused by name, parameters of SQLite's pass, and names of remote
+ * Passes when pool= chooses the pool, a parameter named hugelite_... that nobody knows and
+ * an empty pool= are refused by name, parameters of SQLite's pass, and names of remote
  * objects reach the engine unchanged, which refuses them by kind.
  */
 #include "test-vfs-common.h"

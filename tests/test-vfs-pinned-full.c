@@ -2,8 +2,9 @@
  *
  * test-vfs-pinned-full: statements hold every chunk that the pool has room for.
  *
- * Passes when more statements than the budget has chunks, each stopped in another chunk, in plain and
- * immutable connections, all go on to the right end, as what finds no room is read past the cache.
+ * Passes when more statements than the budget has chunks, each stopped in another chunk,
+ * in plain and immutable connections, all go on to the right end, as what finds no room is
+ * read past the cache.
  */
 #include "test-vfs-common.h"
 

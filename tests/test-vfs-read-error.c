@@ -2,9 +2,10 @@
  *
  * test-vfs-read-error: the disk fails under a cold page.
  *
- * Reads of the file fail with EIO by way of the engine's table of system calls. Passes when the query
- * ends with SQLITE_IOERR, the cause is in the log, in PRAGMA hugelite_error and in
- * sqlite3_system_errno(), nothing gets a signal, and the query succeeds when the disk is well again.
+ * Reads of the file fail with EIO by way of the engine's table of system calls. Passes
+ * when the query ends with SQLITE_IOERR, the cause is in the log, in PRAGMA hugelite_error
+ * and in sqlite3_system_errno(), nothing gets a signal, and the query succeeds when the
+ * disk is well again.
  */
 #include "test-vfs-common.h"
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * test-vfs-read-only-medium: a file on a medium that cannot be written is immutable without being told.
+ * test-vfs-read-only-medium: a file on a medium that cannot be written is immutable
+ * without being told.
  *
- * The kinds of file system are played by a statfs() of this program. Passes when squashfs, iso9660, erofs,
- * cramfs and romfs make the volume immutable, and ext4, also one that is mounted
- * read-only, does not.
+ * The kinds of file system are played by a statfs() of this program. Passes when squashfs,
+ * iso9660, erofs, cramfs and romfs make the volume immutable, and ext4, also one that is
+ * mounted read-only, does not.
  */
 #include "test-vfs-common.h"
 

@@ -2,8 +2,8 @@
  *
  * test-vfs-readonly: nothing is written and nothing is made.
  *
- * Passes when every kind of write gives SQLITE_READONLY, a missing file
- * SQLITE_CANTOPEN with a sentence that reaches the caller, and the file and its folder are as before.
+ * Passes when every kind of write gives SQLITE_READONLY, a missing file SQLITE_CANTOPEN
+ * with a sentence that reaches the caller, and the file and its folder are as before.
  */
 #include "test-vfs-common.h"
 

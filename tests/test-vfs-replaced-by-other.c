@@ -2,8 +2,9 @@
  *
  * test-vfs-replaced-by-other: in place of the database comes what is none.
  *
- * A directory, a FIFO and an empty file by that name, one after another: passes when each gives an error or an
- * empty database at the next read transaction, none holds us, and a database that comes back is read.
+ * A directory, a FIFO and an empty file by that name, one after another: passes when each
+ * gives an error or an empty database at the next read transaction, none holds us, and a
+ * database that comes back is read.
  */
 #include "test-vfs-common.h"
 

@@ -3,7 +3,7 @@
  * test-vfs-replaced-often: a reader beside a program that renames a new database into
  * place all the time.
  *
- * Every row of a file holds the number of the file.  Passes when each query of 3 seconds
+ * Every row of a file holds the number of the file. Passes when each query of 3 seconds
  * sees one number only, numbers never go back, and the reader is not starved.
  */
 #include "test-vfs-common.h"

@@ -35,10 +35,11 @@ int main(void)
     EXPECT_RC(hugelite_pool_stat(pool, &stat), 0);
     EXPECT_RC(hugelite_pool_volumes(pool, &vol, 1, &nr), 0);
     EXPECT_EQ(nr, 1);
-    snprintf(text, sizeof text, "SELECT printf('%%s %%d %%d %%d %%d %%d %%d %%d %%d %%s %%s %%d %%d "
-             "%%d %%d', source, bytes, resident_bytes, fills, source_bytes, evictions, waits, "
-             "errors, superseded, pool_dir, pool_pages, page_bytes, budget_bytes, "
-             "pool_resident_bytes, readers) FROM hugelite_stat WHERE source = '%s'", a);
+    snprintf(text, sizeof text,
+             "SELECT printf('%%s %%d %%d %%d %%d %%d %%d %%d %%d %%s %%s %%d %%d %%d %%d',"
+             " source, bytes, resident_bytes, fills, source_bytes, evictions, waits, errors,"
+             " superseded, pool_dir, pool_pages, page_bytes, budget_bytes, pool_resident_bytes,"
+             " readers) FROM hugelite_stat WHERE source = '%s'", a);
     {
         char *expected = sqlite3_mprintf(
             "%s %llu %llu %llu %llu %llu %llu %llu %llu %s %s %llu %llu %llu %llu", vol.source,

@@ -2,8 +2,8 @@
  *
  * test-vfs-stray-wal: a write-ahead log beside a database that is not in WAL mode.
  *
- * Stock SQLite reads such a log. Passes when we answer as it does, whether the log was there at
- * the first read or came later.
+ * Stock SQLite reads such a log. Passes when we answer as it does, whether the log was
+ * there at the first read or came later.
  */
 #include "test-vfs-common.h"
 
@@ -33,7 +33,8 @@ int main(void)
     test_db(path, 1000);
     copy(path, src);
     peer_open(peer, src);
-    peer_sql(peer, "PRAGMA journal_mode=wal; PRAGMA wal_autocheckpoint=0; DELETE FROM t WHERE id > 600");
+    peer_sql(peer, "PRAGMA journal_mode=wal; PRAGMA wal_autocheckpoint=0;"
+                   "DELETE FROM t WHERE id > 600");
 
     db = vfs_open(path, "");
     EXPECT_EQ(sql_int(db, "SELECT count(*) FROM t"), 1000);

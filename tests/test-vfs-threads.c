@@ -2,8 +2,8 @@
  *
  * test-vfs-threads: many threads, each with connections of its own, one pool.
  *
- * Passes when six threads that open, query, ask hugelite_stat and close, while a
- * seventh commits through stock SQLite, get right answers throughout.
+ * Passes when six threads that open, query, ask hugelite_stat and close, while a seventh
+ * commits through stock SQLite, get right answers throughout.
  */
 #include "test-vfs-common.h"
 

@@ -2,10 +2,10 @@
  *
  * test-vfs-transactions: three readers beside a writer that commits random transactions.
  *
- * The writer moves amounts between random rows, now and then adds, removes and rewrites rows,
- * rolls back, vacuums, spills its cache, and always keeps sum(k) and counts each commit in
- * table c. For 8 seconds each reader checks in one transaction that the sum is the
- * constant, the index agrees with the table, a checksum comes out the same twice, and
+ * The writer moves amounts between random rows, now and then adds, removes and rewrites
+ * rows, rolls back, vacuums, spills its cache, and always keeps sum(k) and counts each
+ * commit in table c. For 8 seconds each reader checks in one transaction that the sum is
+ * the constant, the index agrees with the table, a checksum comes out the same twice, and
  * the count of commits does not go back; passes when all of that holds and readers saw
  * many states, all of them through the cache.
  */

@@ -2,9 +2,9 @@
  *
  * test-vfs-truncated: a file cut short or deleted under an open connection.
  *
- * Passes when what is cut gives an SQLite error or, at 0 bytes, an empty database,
- * in a plain and in an immutable file; when a deleted plain file is served to
- * its last reader, as stock SQLite does; and when nothing gets a signal.
+ * Passes when what is cut gives an SQLite error or, at 0 bytes, an empty database, in a
+ * plain and in an immutable file; when a deleted plain file is served to its last reader,
+ * as stock SQLite does; and when nothing gets a signal.
  */
 #include "test-vfs-common.h"
 

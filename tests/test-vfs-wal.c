@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * test-vfs-wal: a database in WAL mode is read right while another process commits
- * and checkpoints in a loop.
+ * test-vfs-wal: a database in WAL mode is read right while another process commits and
+ * checkpoints in a loop.
  *
  * Each transaction of the writer keeps the sum of all k and raises a counter. Passes when
- * for 4 seconds every read transaction sees the same sum twice, a counter that never
- * goes back and is as new as what a stock connection saw before; when
- * PRAGMA hugelite_mode and the log say why nothing is cached; and when with immutable=1 the
- * file is cached and the log warns of what is not seen.
+ * for 4 seconds every read transaction sees the same sum twice, a counter that never goes
+ * back and is as new as what a stock connection saw before; when PRAGMA hugelite_mode and
+ * the log say why nothing is cached; and when with immutable=1 the file is cached and the
+ * log warns of what is not seen.
  */
 #include "test-vfs-common.h"
 

@@ -34,14 +34,15 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
     /* SQLite may look a little past the end of a page when the page is corrupt. */
     OVERREAD_BYTES = 256,
 
-    /* A file replaced again and again while we look: then it is busy. */
-    TRIES_MAX = 8,
+    /* A file that is replaced again and again while we look is busy in the end. */
+    PATIENCE_S = 2,
 
     /* Of the database header: https://sqlite.org/fileformat2.html#the_database_header */
     HEADER_WRITE_VERSION = 18, /* and the read version behind it: 2 = WAL */
@@ -347,7 +348,6 @@ static int open_the_other(struct hl_file *file)
     const char *wrong = unfit(file->name);
     int err = errno, rc;
 
-    close_real(file);
     if (wrong) {
         hl_vfs_set_errno(err);
         rc = hl_vfs_code(-err, HL_DURING_OPEN);
@@ -363,37 +363,50 @@ static int open_the_other(struct hl_file *file)
     return SQLITE_OK;
 }
 
+/* Lock what the name leads to now, and settle which version that is. */
+static enum outcome try_read(struct hl_file *file, int *ret_code)
+{
+    enum outcome outcome;
+
+    if (!real_is_open(file)) { /* MOVED before */
+        *ret_code = open_the_other(file);
+        if (*ret_code != SQLITE_OK)
+            return FAILED;
+    }
+    *ret_code = file->real->pMethods->xLock(file->real, SQLITE_LOCK_SHARED);
+    if (*ret_code != SQLITE_OK)
+        return FAILED;
+    outcome = settle(file, ret_code);
+    if (outcome != SERVED)
+        file->real->pMethods->xUnlock(file->real, SQLITE_LOCK_NONE);
+    if (outcome == MOVED)
+        close_real(file);
+    return outcome;
+}
+
 static int begin_read(struct hl_file *file)
 {
+    struct timespec now, end = { 0, 0 };
+    enum outcome outcome;
     int rc = SQLITE_OK;
 
-    for (int tries = 0; tries < TRIES_MAX; tries++) {
-        enum outcome outcome;
-
-        if (!real_is_open(file)) { /* an earlier attempt to follow the name failed */
-            rc = open_the_other(file);
-            if (rc != SQLITE_OK)
-                return rc;
-        }
-        rc = file->real->pMethods->xLock(file->real, SQLITE_LOCK_SHARED);
-        if (rc != SQLITE_OK)
-            return rc;
-
-        outcome = settle(file, &rc);
+    for (;;) {
+        outcome = try_read(file, &rc);
         if (outcome == SERVED) {
             file->was_locked = true;
             return SQLITE_OK;
         }
-        file->real->pMethods->xUnlock(file->real, SQLITE_LOCK_NONE);
         if (outcome == FAILED)
             return rc;
-        if (outcome == MOVED) {
-            rc = open_the_other(file);
-            if (rc != SQLITE_OK)
-                return rc;
-        }
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        if (!end.tv_sec)
+            end.tv_sec = now.tv_sec + PATIENCE_S;
+        else if (now.tv_sec >= end.tv_sec)
+            break;
     }
-    tell(file, SQLITE_BUSY, "%s: keeps being replaced", file->name);
+    tell(file, SQLITE_BUSY, "%s: keeps being replaced, for %d seconds by now", file->name,
+         PATIENCE_S);
     return SQLITE_BUSY;
 }
 

@@ -3,7 +3,8 @@
  * vfs.c - the VFS "hugelite".  Main databases are ours (file.c); every other file and every other
  * service belongs to the VFS below, which was the default before.
  *
- * Entry points: hl_vfs, hl_vfs_stack(), hl_vfs_code(), hl_pools_*().  See also: extension.c, file.c.
+ * Entry points: hl_vfs, hl_vfs_stack(), hl_vfs_code(), hl_pools_*().
+ * See also: extension.c, file.c.
  */
 #include "config.h"
 

@@ -48,8 +48,8 @@ void hl_vfs_set_errno(int err);
 int hl_pools_open(const char *dir, struct hugelite_pool **ret_pool);
 void hl_pools_close(struct hugelite_pool *pool);
 
-/* The directories of them, sqlite3_malloc()ed strings in a sqlite3_malloc()ed array that ends with NULL;
- * NULL when there is no memory. */
+/* The directories of them: strings in an array that ends with NULL, all of
+ * sqlite3_malloc().  NULL when there is no memory. */
 char **hl_pools_list(void);
 
 /* ---- file.c ---- */
