@@ -14,6 +14,7 @@
 #include "buffer.h"
 #include "codec.h"
 #include "error.h"
+#include "lock.h"
 #include "pool.h"
 #include "replacement.h"
 #include "source.h"
@@ -21,7 +22,6 @@
 #include "volume.h"
 
 #include <limits.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -134,10 +134,7 @@ static int fill_and_publish(struct hl_volume *volume, uint32_t index, bool took_
 {
     _Atomic uint64_t *word = &volume->pool->words[volume->first + index];
     uint32_t ticket = 0;
-    int cancel, rc = 0;
-
-    /* A thread that is cancelled in the middle would leave a claim of an owner that lives. */
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+    int rc = 0;
 
     /* The dead may have left a page, whole or (small pages) in part. */
     if (took_over)
@@ -163,7 +160,6 @@ static int fill_and_publish(struct hl_volume *volume, uint32_t index, bool took_
         settle_word(word, HL_CHUNK_RESIDENT | HL_CHUNK_REFERENCED |
                               (uint64_t)ticket << HL_CHUNK_TICKET_SHIFT);
     }
-    pthread_setcancelstate(cancel, NULL);
     return rc;
 }
 
@@ -184,12 +180,32 @@ static void put_back(struct hl_volume *volume, uint32_t index)
     settle_word(&pool->words[chunk], HL_CHUNK_EMPTY);
 }
 
+/* Claim a chunk of which `seen` was seen, and do what it needs.  1 when somebody was quicker. */
+static int claim_and_fill(struct hl_volume *volume, uint32_t index, uint64_t seen)
+{
+    struct hugelite_pool *pool = volume->pool;
+    _Atomic uint64_t *word = &pool->words[volume->first + index];
+    bool whole = hl_chunk_state(seen) == HL_CHUNK_EVICTING && !(seen & HL_CHUNK_DOOMED);
+    int rc = 1;
+
+    hl_quiet_begin();
+    if (whole) {
+        if (claim(word, seen, claimed_by(pool, HL_CHUNK_EVICTING, seen)))
+            put_back(volume, index);
+    } else if (claim(word, seen, claimed_by(pool, HL_CHUNK_FILLING, seen))) {
+        rc = fill_and_publish(volume, index, hl_chunk_state(seen) != HL_CHUNK_EMPTY);
+    }
+    hl_quiet_end();
+    return rc;
+}
+
 int hl_chunk_make_resident(struct hl_volume *volume, uint32_t index, uint64_t deadline_ns)
 {
     struct hugelite_pool *pool = volume->pool;
     _Atomic uint64_t *word = &pool->words[volume->first + index];
     uint64_t nap_ns = NAP_MIN_NS;
     bool waited = false;
+    int rc;
 
     for (;;) {
         uint64_t seen = load(word);
@@ -205,18 +221,17 @@ int hl_chunk_make_resident(struct hl_volume *volume, uint32_t index, uint64_t de
                 return hl_error(err, "%s: chunk %u: another process could not fill it: %s",
                                 volume->source->name, index, strerror(err));
             }
-            if (claim(word, seen, claimed_by(pool, HL_CHUNK_FILLING, seen)))
-                return fill_and_publish(volume, index, false);
+            rc = claim_and_fill(volume, index, seen);
+            if (rc <= 0)
+                return rc;
             continue;
 
         case HL_CHUNK_FILLING:
         case HL_CHUNK_EVICTING:
             if (!hl_member_alive(pool, seen & HL_OWNER_MASK)) {
-                if (hl_chunk_state(seen) == HL_CHUNK_EVICTING && !(seen & HL_CHUNK_DOOMED)) {
-                    if (claim(word, seen, claimed_by(pool, HL_CHUNK_EVICTING, seen)))
-                        put_back(volume, index);
-                } else if (claim(word, seen, claimed_by(pool, HL_CHUNK_FILLING, seen)))
-                    return fill_and_publish(volume, index, true);
+                rc = claim_and_fill(volume, index, seen);
+                if (rc <= 0)
+                    return rc;
                 continue;
             }
             if (hl_now_ns() >= deadline_ns)
@@ -327,7 +342,7 @@ unsigned hl_chunk_evict(struct hugelite_pool *pool, struct hl_victim *victims, u
     return gone;
 }
 
-bool hl_chunk_drop(struct hl_volume *volume, uint32_t index)
+static bool drop(struct hl_volume *volume, uint32_t index)
 {
     struct hugelite_pool *pool = volume->pool;
     _Atomic uint64_t *word = &pool->words[volume->first + index];
@@ -353,6 +368,16 @@ bool hl_chunk_drop(struct hl_volume *volume, uint32_t index)
     hl_replacement_give(pool, hl_chunk_ticket(seen));
     settle_word(word, HL_CHUNK_EMPTY);
     return true;
+}
+
+bool hl_chunk_drop(struct hl_volume *volume, uint32_t index)
+{
+    bool done;
+
+    hl_quiet_begin();
+    done = drop(volume, index);
+    hl_quiet_end();
+    return done;
 }
 
 int hl_chunk_forget(struct hugelite_pool *pool, uint32_t chunk, uint64_t deadline_ns)

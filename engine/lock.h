@@ -31,14 +31,17 @@ struct hl_lock {
 #define HL_LOCK_INIT(r) { PTHREAD_MUTEX_INITIALIZER, (r) }
 
 extern _Thread_local unsigned hl_locks_held; /* bit per rank */
-extern _Thread_local int hl_cancel_state;    /* before the first of them */
 
-/* A thread that holds a lock cannot be cancelled: the lock would stay for ever. */
+/* While a thread holds a lock or a claim it is quiet: not cancelled, and not interrupted by
+ * a signal handler, which might touch the very chunk that the thread is
+ * filling and so wait for itself, or leave by longjmp() and never end the claim.  Nests. */
+void hl_quiet_begin(void);
+void hl_quiet_end(void);
+
 static inline void hl_lock(struct hl_lock *lock)
 {
     HL_ASSERT(hl_locks_held >> lock->rank == 0);
-    if (!hl_locks_held)
-        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &hl_cancel_state);
+    hl_quiet_begin();
     pthread_mutex_lock(&lock->mutex);
     hl_locks_held |= 1u << lock->rank;
 }
@@ -47,8 +50,7 @@ static inline void hl_unlock(struct hl_lock *lock)
 {
     hl_locks_held &= ~(1u << lock->rank);
     pthread_mutex_unlock(&lock->mutex);
-    if (!hl_locks_held)
-        pthread_setcancelstate(hl_cancel_state, NULL);
+    hl_quiet_end();
 }
 
 #endif

@@ -24,9 +24,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-_Thread_local unsigned hl_locks_held;
-_Thread_local int hl_cancel_state;
-
 static struct hl_lock registry_lock = HL_LOCK_INIT(HL_RANK_REGISTRY);
 static struct hugelite_pool *registry;
 
