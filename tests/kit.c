@@ -383,8 +383,22 @@ static unsigned stray_images(struct hugelite_pool *pool)
     return nr;
 }
 
+/* A toucher is awake a moment before its fault has been served to the end. */
+static void await_rest(struct hugelite_pool *pool)
+{
+    double until = test_now() + 2;
+
+    for (uint32_t c = 0; c < pool->nr_words; c++)
+        while (load(&pool->words[c]) != HL_CHUNK_EMPTY &&
+               hl_chunk_state(load(&pool->words[c])) != HL_CHUNK_EMPTY &&
+               hl_chunk_state(load(&pool->words[c])) != HL_CHUNK_RESIDENT &&
+               hl_member_alive(pool, load(&pool->words[c]) & HL_OWNER_MASK) && test_now() < until)
+            test_sleep_ms(1);
+}
+
 void kit_audit(struct hugelite_pool *pool)
 {
+    await_rest(pool);
     EXPECT_RC(hl_pool_lock(pool), 0);
     hl_slot_collect(pool);
     audit(pool);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * kit.h - what the engine's tests share beyond test.h: pools and volumes that
- * are expected to open, processes, things of the machine, and the audit of a pool's tables.
+ * kit.h - what the engine's tests share beyond test.h: pools and volumes that are
+ * expected to open, processes, things of the machine, and the audit of a pool's
+ * tables.
  *
  * See also: stop.h (die exactly here), test.h.
  */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * stop.c - replaces the entries of hl_sys by ones that count, and act at a given count.
+ * stop.c - replaces the entries of hl_sys by ones that count, and act at a given
+ * count.
  *
  * Entry points: stop.h.
  */
@@ -90,8 +91,8 @@ WRAP(int, fstat, STOP_ANY, true, (int fd, struct stat *st), (fd, st))
 WRAP(int, stat, STOP_ANY, true, (const char *path, struct stat *st), (path, st))
 WRAP(int, fstatfs, STOP_ANY, true, (int fd, struct statfs *st), (fd, st))
 WRAP(int, ftruncate, STOP_ANY, true, (int fd, off_t length), (fd, length))
-WRAP(int, fallocate, mode ? STOP_PUNCH : STOP_ANY, true, (int fd, int mode, off_t offset, off_t length),
-     (fd, mode, offset, length))
+WRAP(int, fallocate, mode ? STOP_PUNCH : STOP_ANY, true,
+     (int fd, int mode, off_t offset, off_t length), (fd, mode, offset, length))
 WRAP(int, unlinkat, kind_of_unlink(path), true, (int dir, const char *path, int flags),
      (dir, path, flags))
 WRAP(int, mkdir, STOP_ANY, true, (const char *path, mode_t mode), (path, mode))
@@ -151,7 +152,8 @@ static int hook_ioctl(int fd, unsigned long request, void *arg)
 
 static int hook_lock(int fd, int command, struct flock *lock)
 {
-    bool takes = command == F_OFD_SETLK && lock->l_type == F_WRLCK && lock->l_start == HL_LOCK_POOL;
+    bool takes = command == F_OFD_SETLK && lock->l_type == F_WRLCK &&
+                 lock->l_start == HL_LOCK_POOL;
     unsigned any = arrive(STOP_ANY);
     int result = lock->l_type != F_UNLCK && fails() ? -1 : real.lock(fd, command, lock);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * stop.h - die, stop or fail exactly here: hooks into the engine's table of
- * system calls (engine/sys.h).  They count for the process that sets them.
+ * stop.h - die, stop or fail exactly here: hooks into the engine's table of system
+ * calls (engine/sys.h).  They count for the process that sets them.
  */
 #ifndef HUGELITE_TEST_STOP_H
 #define HUGELITE_TEST_STOP_H

@@ -18,6 +18,8 @@ wrong "--processes" --processes 1,
 wrong "--processes" --processes 17
 wrong "--processes" --processes 1,2,x
 wrong "'fast'" --systems mmap,fast
+wrong "'rest'" --cases scan,rest
+wrong "--cases" --db x.db --sql 'SELECT 1' --cases scan
 wrong "--seconds" --seconds 0
 wrong "--seconds" --seconds nan
 wrong "--rounds" --rounds 1.5

@@ -2,8 +2,8 @@
  *
  * test-chunk-single-flight: eight cold readers read each source byte once.
  *
- * Passes when eight processes that start together on a cold volume see every
- * byte right, the source was read exactly once (source_bytes is the file's size, fills its
+ * Passes when eight processes that start together on a cold volume see every byte
+ * right, the source was read exactly once (source_bytes is the file's size, fills its
  * chunks), and somebody waited for somebody.
  */
 #include "config.h"

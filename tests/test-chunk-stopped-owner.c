@@ -3,9 +3,10 @@
  * test-chunk-stopped-owner: a process that is alive and makes no progress.
  *
  * Passes when with a filler stopped by SIGSTOP in the middle of its fill a fetch says
- * -ETIMEDOUT after about the patience that is set and names what it waited for, read() still serves, a reader by pointer
- * gets SIGBUS rather than hang; when with the holder of the pool lock stopped an open says -ETIMEDOUT; and when
- * after SIGCONT all is well in both.
+ * -ETIMEDOUT after about the patience that is set and names what it waited for,
+ * read() still serves, a reader by pointer gets SIGBUS rather than hang; when with
+ * the holder of the pool lock stopped an open says -ETIMEDOUT; and when after SIGCONT
+ * all is well in both.
  */
 #include "config.h"
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * test-chunk-storm: eviction in a loop under readers that verify every byte, for 20 s.
+ * test-chunk-storm: eviction in a loop under readers that verify every byte, for 20
+ * s.
  *
  * Three processes read by fetch, one by plain pointers, one evicts all over and over;
- * the budget is half of what the file needs.  Passes when no byte is ever wrong, no reader stands still, evictions
- * really happened, and the tables agree with the image at the end.
- * HUGELITE_TEST_SECONDS sets another time.
+ * the budget is half of what the file needs.  Passes when no byte is ever wrong, no
+ * reader stands still, evictions really happened, and the tables agree with the image
+ * at the end. HUGELITE_TEST_SECONDS sets another time.
  */
 #include "config.h"
 

@@ -3,10 +3,10 @@
  * test-crash-anywhere: kill -9 before each single system call.
  *
  * Four stories (making a pool and filling from it; an open that takes a volume's old
- * version down; evicting; closing) are told once for each system call that the
- * engine makes in them, and the teller dies just before that call.  Passes when
- * after each death a new process opens the pool within two seconds, reads every
- * byte right, and finds tables that agree with the images; and nothing is leaked.
+ * version down; evicting; closing) are told once for each system call that the engine
+ * makes in them, and the teller dies just before that call.  Passes when after each
+ * death a new process opens the pool within two seconds, reads every byte right, and
+ * finds tables that agree with the images; and nothing is leaked.
  */
 #include "config.h"
 
@@ -51,12 +51,12 @@ static void supersede(void)
 
     /* An old version of the same name, with chunks of it resident. */
     unlink(other);
-    test_file(other, BYTES, 2);
+    test_file(other, CHUNK + 5000, 2);
     vol = kit_volume(pool, other);
     kit_verify(vol, 2);
     hugelite_volume_close(vol);
     unlink(other);
-    test_file(other, BYTES, 3);
+    test_file(other, CHUNK + 5000, 3);
     arm();
     vol = kit_volume(pool, other);
     kit_verify(vol, 3);
@@ -85,11 +85,11 @@ static void close_last(void)
     struct hugelite_volume *vol, *now;
 
     unlink(other);
-    test_file(other, BYTES, 2);
+    test_file(other, CHUNK + 5000, 2);
     vol = kit_volume(pool, other);
     kit_verify(vol, 2);
     unlink(other);
-    test_file(other, BYTES, 3);
+    test_file(other, CHUNK + 5000, 3);
     now = kit_volume(pool, other);
     kit_verify(now, 3);
     arm();

@@ -3,8 +3,8 @@
  * test-crash-everybody: kill -9 of every process of a pool, then a new one attaches.
  *
  * Passes when the newcomer is served what was resident without one refill, every byte
- * right; the dead count neither as readers nor as holders; and 300 processes that
- * die attached, with handles open, use up no seats for members or readers for good.
+ * right; the dead count neither as readers nor as holders; and 300 processes that die
+ * attached, with handles open, use up no seats for members or readers for good.
  */
 #include "config.h"
 
@@ -36,6 +36,27 @@ static void reader(void *arg)
     atomic_fetch_add(&shared->ready, 1);
     for (;;)
         pause();
+}
+
+/* Takes the next seat, and no more. */
+static void idle(void *arg)
+{
+    (void)arg;
+    kit_pool(dir, CHUNKS);
+    atomic_fetch_add(&shared->ready, 1);
+    for (;;)
+        pause();
+}
+
+/* Dies with a chunk claimed. */
+static void half_way(void *arg)
+{
+    struct hugelite_pool *pool = kit_pool(dir, CHUNKS);
+    struct hugelite_volume *vol = kit_volume(pool, path);
+
+    (void)arg;
+    stop_before(STOP_COPY, 1, stop_die);
+    kit_verify(vol, SEED);
 }
 
 /* Ends with ten handles open, without a close. */
@@ -76,8 +97,31 @@ int main(void)
     EXPECT_EQ(kit_stat(vol).source_bytes, BYTES);
     EXPECT_RC(hugelite_pool_stat(pool, &st), 0);
     EXPECT_EQ(st.readers, 1);
+
+    /* The seats of the dead are taken by others, whose they are not. */
+    atomic_store(&shared->ready, 0);
+    for (unsigned i = 0; i < 4; i++)
+        pids[i] = kit_fork(idle, NULL);
+    kit_await(&shared->ready, 4);
     EXPECT_RC(hugelite_pool_evict(pool, NULL, NULL), 0);
     EXPECT_EQ(kit_resident_chunks(pool), 0); /* the dead hold nothing */
+    EXPECT_RC(hugelite_pool_stat(pool, &st), 0);
+    EXPECT_EQ(st.readers, 1);
+    kit_kill(pids[2]);
+    {
+        pid_t pid = kit_fork(half_way, NULL); /* in its seat */
+        double start;
+
+        EXPECT_EQ(waitpid(pid, NULL, 0), pid);
+        atomic_store(&shared->ready, 0);
+        pids[2] = kit_fork(idle, NULL); /* and in the same again */
+        kit_await(&shared->ready, 1);
+        start = test_now();
+        kit_verify(vol, SEED);
+        EXPECT(test_now() - start < 2);
+    }
+    for (unsigned i = 0; i < 4; i++)
+        kit_kill(pids[i]);
 
     for (unsigned i = 0; i < 300; i++) { /* 3,000 handles; there are 2,048 seats */
         pid_t pid = kit_fork(careless, NULL);

@@ -2,12 +2,12 @@
  *
  * test-crash-points: kill -9 of a process at each step of a fill and of an eviction.
  *
- * One process dies exactly there; before that another waits for the chunk
- * it claimed, and afterwards a third one reads everything.  Passes when both finish
- * within two seconds with every byte right, the tables agree with the images, and
- * nothing is leaked.  Also: the holder of the pool lock, a reader with chunks in hand, and
- * an evictor of a chunk that somebody holds, whose holder must not depend on the
- * source any more.
+ * One process dies exactly there; before that another waits for the chunk it claimed,
+ * and afterwards a third one reads everything.  Passes when both finish within two
+ * seconds with every byte right, the tables agree with the images, and nothing is
+ * leaked.  Also: the holder of the pool lock, a reader with chunks in hand, and an
+ * evictor of a chunk that somebody holds, whose holder must not depend on the source
+ * any more.
  */
 #include "config.h"
 

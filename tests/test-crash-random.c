@@ -3,10 +3,10 @@
  * test-crash-random: kill -9 at any moment, 200 times.
  *
  * Processes that fill, evict, open and close over a small budget are killed after a
- * random time of up to 4 ms (so that it hits the middle of UFFDIO_COPY, of a punch, and
- * the steps between two system calls) while two others read.  Passes when the readers
- * see every byte right and never wait longer than two seconds, the tables agree with
- * the images at the end, and no page and no ticket is lost.
+ * random time of up to 4 ms (so that it hits the middle of UFFDIO_COPY, of a punch,
+ * and the steps between two system calls) while two others read.  Passes when the
+ * readers see every byte right and never wait longer than two seconds, the tables
+ * agree with the images at the end, and no page and no ticket is lost.
  */
 #include "config.h"
 

@@ -4,9 +4,9 @@
  *
  * Passes when the error is returned to the filler, with the call that failed in the
  * message, and to a process that waited for the same fill; when other chunks work
- * meanwhile and the next try after it is well succeeds; when a reader by plain pointer gets SIGBUS
- * and not a hang or a wrong byte; and when fetch in that very process works again
- * afterwards, for the poisoned chunk too.
+ * meanwhile and the next try after it is well succeeds; when a reader by plain
+ * pointer gets SIGBUS and not a hang or a wrong byte; and when fetch in that very
+ * process works again afterwards, for the poisoned chunk too.
  */
 #include "config.h"
 

@@ -2,9 +2,9 @@
  *
  * test-fork-busy: fork from a process whose other threads are busy in the engine.
  *
- * Passes when a thread forks 80 times while three others fetch, open, close and
- * evict over a small budget, each child opens the pool anew, reads right and
- * ends (no lock is inherited taken), and the threads see every byte right.
+ * Passes when a thread forks 80 times while three others fetch, open, close and evict
+ * over a small budget, each child opens the pool anew, reads right and ends (no lock
+ * is inherited taken), and the threads see every byte right.
  */
 #include "config.h"
 

@@ -2,10 +2,11 @@
  *
  * test-fork-child: what a forked child has of its parent's handles: nothing.
  *
- * Passes when every call on an inherited handle says -ECHILD and a touch of fetched data
- * ends the child (not its parent's data), when the child closes them and opens
+ * Passes when every call on an inherited handle says -ECHILD and a touch of fetched
+ * data ends the child (not its parent's data), when the child closes them and opens
  * anew, reads, forks again, and when the parent is undisturbed; when a parent that is
- * killed is noticed as dead although its child lives on; and when a child that only execs leaves no descriptor.
+ * killed is noticed as dead although its child lives on; and when a child that only
+ * execs leaves no descriptor.
  */
 #include "config.h"
 

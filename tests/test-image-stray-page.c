@@ -6,8 +6,8 @@
  * Passes when such pages are found and replaced by the right bytes, for fetch and
  * read, with the counters and the budget right afterwards; when a chunk that a
  * stranger punches under a user of the mapping, or under a fetched pointer, is filled
- * again; when a backup program that reads the whole image harms nobody; and when the kernel's
- * EAGAIN in the middle is retried.
+ * again; when a backup program that reads the whole image harms nobody; and when the
+ * kernel's EAGAIN in the middle is retried.
  */
 #include "config.h"
 

@@ -3,10 +3,10 @@
  * test-pool-control: pools of other builds, damaged ones, and half-made ones.
  *
  * Passes when another version or layout signature is refused with -EPROTO, another
- * magic, wrong lengths and places with -EBADMSG, each with a message that says
- * what to do, and without harm to the file; when an empty or half-made control
- * file is made anew; when opts.existing never makes anything; and when the
- * options' own mistakes are refused.
+ * magic, wrong lengths and places with -EBADMSG, each with a message that says what
+ * to do, and without harm to the file; when an empty or half-made control file is
+ * made anew; when opts.existing never makes anything; and when the options' own
+ * mistakes are refused.
  */
 #include "config.h"
 

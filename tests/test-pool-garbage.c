@@ -2,9 +2,9 @@
  *
  * test-pool-garbage: a control segment whose tables hold random bytes.
  *
- * Passes when in 40 rounds of overwriting parts of a pool's members, readers,
- * slots, tickets or words (behind a good header) a process that opens it, reads two
- * files and evicts neither crashes nor hangs, and never gets a wrong byte: each call
+ * Passes when in 40 rounds of overwriting parts of a pool's members, readers, slots,
+ * tickets or words (behind a good header) a process that opens it, reads two files
+ * and evicts neither crashes nor hangs, and never gets a wrong byte: each call
  * succeeds or says why not.
  */
 #include "config.h"

@@ -3,10 +3,10 @@
  * test-pool-place: directories that cannot hold a pool, and the one that is taken
  * when none is named.
  *
- * Passes when a directory on a disk, a plain file and huge pages of another size are refused
- * with a message; and when without a name the choice falls on a hugetlbfs mount with
- * free pages, on a pool that is there already although it took all pages, on
- * /dev/shm when there is none or when what is there is not to be trusted.
+ * Passes when a directory on a disk, a plain file and huge pages of another size are
+ * refused with a message; and when without a name the choice falls on a hugetlbfs
+ * mount with free pages, on a pool that is there already although it took all pages,
+ * on /dev/shm when there is none or when what is there is not to be trusted.
  */
 #include "config.h"
 

@@ -3,10 +3,10 @@
  * test-pool-unprivileged: pools of ordinary users, private and shared by a group.
  *
  * Passes when a user without any privilege makes a pool in a world-writable place and
- * uses it (fill, evict, refill by fault, warm), which root and another user's
- * -EACCES show to be private; and when users of one group share a pool in a
- * directory of mode 2770: both fill, evict the other's chunks, finish what the other
- * left when it was killed, whatever the umask of the one who came first, while an outsider is refused.
+ * uses it (fill, evict, refill by fault, warm), which root and another user's -EACCES
+ * show to be private; and when users of one group share a pool in a directory of mode
+ * 2770: both fill, evict the other's chunks, finish what the other left when it was
+ * killed, whatever the umask of the one who came first, while an outsider is refused.
  */
 #include "config.h"
 

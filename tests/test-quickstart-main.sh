@@ -9,7 +9,7 @@
 # mode end with status 1 and a reason.
 
 . ./functions.sh
-requires sqlite3 python3
+requires sqlite3 python3 pgrep
 quickstart=$abs_top_srcdir/quickstart
 export HUGELITE_BUILD=$abs_top_builddir
 # Leave in the build directory what was there, no more (make distcheck looks).

@@ -1,22 +1,36 @@
 /* SPDX-License-Identifier: MIT
  *
- * test-replacement-budget: a database larger than the pool, and a pool full of held chunks.
+ * test-replacement-budget: a database larger than the pool, and a pool full of held
+ * chunks.
  *
  * Passes when a volume of five times the budget is read right, twice, in either
- * order, never with more resident than the budget; when with all of it held a fetch says -EBUSY
- * within a second and read() still answers; when one release lets it go on; and when
- * chunks that are used again and again survive a scan of others better than chance.
+ * order, never with more resident than the budget; when with all of it held a fetch
+ * says -EBUSY within a second and read() still answers; when one release lets it go
+ * on; and when chunks that are used again and again survive a scan of others better
+ * than chance.
  */
 #include "config.h"
 
 #include "kit.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #define BUDGET 12
 #define CHUNKS 60
 #define BYTES ((CHUNKS - 1) * CHUNK + 99)
 #define SEED 21
+
+/* Bytes of address space. */
+static uint64_t mapped_bytes(void)
+{
+    unsigned long long pages = 0;
+    FILE *f = fopen("/proc/self/statm", "re");
+
+    EXPECT(f && fscanf(f, "%llu", &pages) == 1);
+    fclose(f);
+    return pages * 4096;
+}
 
 int main(void)
 {
@@ -25,7 +39,7 @@ int main(void)
     struct hugelite_volume *vol;
     const void *held[BUDGET], *data = NULL;
     char buffer[4096];
-    uint64_t fills;
+    uint64_t fills, mapped;
     double start;
 
     test_file(path, BYTES, SEED);
@@ -33,8 +47,10 @@ int main(void)
     kit_verify(vol, SEED);
     EXPECT(kit_resident_chunks(pool) <= BUDGET);
     EXPECT(kit_resident_chunks(pool) >= BUDGET / 2); /* it does cache */
+    mapped = mapped_bytes();
     for (unsigned i = CHUNKS; i-- > 0;)
         kit_verify_chunk(vol, SEED, i);
+    EXPECT(TEST_SANITIZED || mapped_bytes() < mapped + 4 * CHUNK); /* no fill buffer is lost */
     EXPECT(kit_resident_chunks(pool) <= BUDGET);
     kit_audit(pool);
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * test-replacement-cgroup: a process whose hugetlb cgroup allows it fewer pages than the pool has.
+ * test-replacement-cgroup: a process whose hugetlb cgroup allows it fewer pages than
+ * the pool has.
  *
- * Passes when the limited process reads everything right within a few seconds,
- * gets -EBUSY (and no SIGBUS, no hang) when all that it may use is held, is served by
+ * Passes when the limited process reads everything right within a few seconds, gets
+ * -EBUSY (and no SIGBUS, no hang) when all that it may use is held, is served by
  * read() then, and when nobody outside of the cgroup notices anything.
  */
 #include "config.h"

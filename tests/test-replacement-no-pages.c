@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * test-replacement-no-pages: the file system has fewer pages than the budget promises.
+ * test-replacement-no-pages: the file system has fewer pages than the budget
+ * promises.
  *
- * On a hugetlbfs mount with size= and on a tmpfs with size=.  Passes when a budget beyond the
- * mount still reads everything right; when with every page held a fetch says
- * -EBUSY within a second, read() still serves, and one release lets it go on; when another program that takes
- * the free pages, some or all, is lived with the same way; and when a pool on a
- * full mount is refused with -ENOSPC and made as soon as there is room.
+ * On a hugetlbfs mount with size= and on a tmpfs with size=.  Passes when a budget
+ * beyond the mount still reads everything right; when with every page held a fetch
+ * says -EBUSY within a second, read() still serves, and one release lets it go on;
+ * when another program that takes the free pages, some or all, is lived with the same
+ * way; and when a pool on a full mount is refused with -ENOSPC and made as soon as
+ * there is room.
  */
 #include "config.h"
 

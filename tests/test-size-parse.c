@@ -3,8 +3,8 @@
  * test-size-parse: sizes as people write them.
  *
  * Passes when digits with nothing or one of K M G T are taken, at the edges of 63
- * bits too, and anything else is refused with the right code, leaving the
- * result alone and saying what a size looks like.
+ * bits too, and anything else is refused with the right code, leaving the result
+ * alone and saying what a size looks like.
  */
 #include "config.h"
 

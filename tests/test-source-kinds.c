@@ -2,11 +2,11 @@
  *
  * test-source-kinds: files of all sizes, and what is no database file.
  *
- * Passes when files of 1 byte, of a page more or less than a chunk, and of no
- * round size at all are served to the last byte; and when an empty file, a
- * directory, a FIFO, a device, an unreadable, a missing and an impossible name, and
- * sources of later versions are each refused with their own code and a
- * message that names them, without hanging and without leaving a descriptor.
+ * Passes when files of 1 byte, of a page more or less than a chunk, and of no round
+ * size at all are served to the last byte; and when an empty file, a directory, a
+ * FIFO, a device, an unreadable, a missing and an impossible name, and sources of
+ * later versions are each refused with their own code and a message that names them,
+ * without hanging and without leaving a descriptor.
  */
 #include "config.h"
 

@@ -2,10 +2,10 @@
  *
  * test-source-locks: the engine never drops a lock of its host.
  *
- * POSIX record locks go when the process closes any descriptor of the file.
- * Passes when a process that holds such a lock (as SQLite does) on a file, and then opens and
- * closes volumes of it 1,000 times, with the file opened first by the host or by the
- * engine, and beside more other files than the engine keeps open, still holds it
+ * POSIX record locks go when the process closes any descriptor of the file. Passes
+ * when a process that holds such a lock (as SQLite does) on a file, and then opens
+ * and closes volumes of it 1,000 times, with the file opened first by the host or by
+ * the engine, and beside more other files than the engine keeps open, still holds it
  * in the eyes of another process.
  */
 #include "config.h"

@@ -2,10 +2,10 @@
  *
  * test-volume-fetch: fetch, release, read and map of a volume that fits.
  *
- * Passes when every byte is right by each of the four ways, zeros follow the last byte,
- * ranges past the end or across a chunk boundary are refused, a handle holds 64
- * chunks and is refused the next, nested fetches keep a chunk until the last
- * release, and the counters tell what was done.
+ * Passes when every byte is right by each of the four ways, zeros follow the last
+ * byte, ranges past the end or across a chunk boundary are refused, a handle holds 64
+ * chunks and is refused the next, nested fetches keep a chunk until the last release,
+ * and the counters tell what was done.
  */
 #include "config.h"
 

@@ -2,11 +2,11 @@
  *
  * test-volume-rounds: opening and closing leaves nothing behind.
  *
- * Passes when after 1,000 rounds of opening a pool and a volume, reading and closing (a few
- * of them failing half way) the process has the descriptors, mappings and threads
- * that it had before, and the pool its pages and tickets; the same with many handles of one volume open
- * at once; and when 200 volumes go through a pool of 128 slots, the
- * oldest unused leaving.
+ * Passes when after 1,000 rounds of opening a pool and a volume, reading and closing
+ * (a few of them failing half way) the process has the descriptors, mappings and
+ * threads that it had before, and the pool its pages and tickets; the same with many
+ * handles of one volume open at once; and when 200 volumes go through a pool of 128
+ * slots, the oldest unused leaving.
  */
 #include "config.h"
 

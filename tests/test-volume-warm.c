@@ -2,9 +2,9 @@
  *
  * test-volume-warm: warming all, a part, what does not fit, and stopping it.
  *
- * Passes when progress rises to the total, a part touches its chunks only, a
- * stopped warming says -ECANCELED and how far it came, and a volume larger
- * than the budget warms without error within the budget.
+ * Passes when progress rises to the total, a part touches its chunks only, a stopped
+ * warming says -ECANCELED and how far it came, and a volume larger than the budget
+ * warms without error within the budget.
  */
 #include "config.h"
 

@@ -58,7 +58,8 @@
 #define EXPECT_PATTERN(p, n, seed, offset) \
     test_expect_pattern(__FILE__, __LINE__, (p), (n), (seed), (offset))
 
-/* The child process pid has ended, or ends now, with this exit status. */
+/* The child process pid has ended, or ends now, with this exit status.  A child that
+ * skips (77) skips the test. */
 #define EXPECT_CHILD(pid, status) test_expect_child(__FILE__, __LINE__, (pid), (status))
 
 void test_fail(const char *file, int line, const char *format, ...)
