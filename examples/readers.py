@@ -187,6 +187,7 @@ def run(readers, system):
         for reader in readers:
             if hasattr(reader, "process") and reader.process.poll() is None:
                 reader.process.kill()
+                reader.process.wait()
 
 
 COUNTERS = ("resident_bytes", "fills", "source_bytes")
