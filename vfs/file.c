@@ -643,7 +643,7 @@ static int file_check_reserved_lock(sqlite3_file *base, int *ret_reserved)
         file->told_journal = true;
         tell(file, SQLITE_READONLY_ROLLBACK,
              "%s: a writer died and left a hot journal; open the database once with a program "
-             "that may write it, as in: sqlite3 DB .schema", file->name);
+             "that may write it, as in: sqlite3 '%s' .schema", file->name, file->name);
     }
     return rc;
 }
