@@ -80,11 +80,13 @@ static int job_build(const struct bench_config *config, uint64_t arg, struct ben
     (void)arg;
     unlink(path);
     if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, "unix") != SQLITE_OK
-        || sqlite3_exec(db, "PRAGMA page_size=4096; PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;"
-                        "PRAGMA cache_size=-16000; PRAGMA locking_mode=EXCLUSIVE;"
+        || sqlite3_exec(db, "PRAGMA page_size=4096; PRAGMA journal_mode=OFF;"
+                        "PRAGMA synchronous=OFF; PRAGMA cache_size=-16000;"
+                        "PRAGMA locking_mode=EXCLUSIVE;"
                         "CREATE TABLE kv(id INTEGER PRIMARY KEY, k, v); BEGIN",
                         NULL, NULL, NULL) != SQLITE_OK
-        || sqlite3_prepare_v2(db, "INSERT INTO kv VALUES(?1,?2,?3)", -1, &insert, NULL) != SQLITE_OK
+        || sqlite3_prepare_v2(db, "INSERT INTO kv VALUES(?1,?2,?3)", -1, &insert, NULL)
+               != SQLITE_OK
         || sqlite3_prepare_v2(db, "PRAGMA page_count", -1, &count, NULL) != SQLITE_OK)
         return sqlite_fail(reply, db, path);
 

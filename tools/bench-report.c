@@ -22,18 +22,22 @@ static const struct {
     const char *name;              /* in --json */
     const char *title;             /* in the table */
     bool is_rate, is_fresh;
+    enum bench_group group;
 } cases[BENCH_NR_CASES] = {
     [BENCH_LOOKUP] = { "lookup_autocommit", "point lookups/s, a transaction each",
-                       true, false },
+                       true, false, BENCH_G_LOOKUP },
     [BENCH_LOOKUP_TXN] = { "lookup_transaction", "point lookups/s, in one transaction",
-                           true, false },
-    [BENCH_SCAN] = { "scan", "full scan, sum(length(v))", false, false },
-    [BENCH_COUNT] = { "count", "count(*)", false, false },
-    [BENCH_SQL] = { "sql", "your statement", false, false },
-    [BENCH_OPEN] = { "open", "fresh process: open to first row", false, true },
-    [BENCH_FRESH_SCAN] = { "fresh_scan", "fresh process: its first full scan", false, true },
-    [BENCH_FRESH_COUNT] = { "fresh_count", "fresh process: its first count(*)", false, true },
-    [BENCH_FRESH_SQL] = { "fresh_sql", "fresh process: your statement", false, true },
+                           true, false, BENCH_G_TRANSACTION },
+    [BENCH_SCAN] = { "scan", "full scan, sum(length(v))", false, false, BENCH_G_SCAN },
+    [BENCH_COUNT] = { "count", "count(*)", false, false, BENCH_G_COUNT },
+    [BENCH_SQL] = { "sql", "your statement", false, false, BENCH_G_SCAN },
+    [BENCH_OPEN] = { "open", "fresh process: open to first row", false, true, BENCH_G_FRESH },
+    [BENCH_FRESH_SCAN] = { "fresh_scan", "fresh process: its first full scan",
+                           false, true, BENCH_G_FRESH },
+    [BENCH_FRESH_COUNT] = { "fresh_count", "fresh process: its first count(*)",
+                           false, true, BENCH_G_FRESH },
+    [BENCH_FRESH_SQL] = { "fresh_sql", "fresh process: your statement",
+                           false, true, BENCH_G_FRESH },
 };
 
 const char *bench_case_name(enum bench_case which)
@@ -49,6 +53,11 @@ bool bench_case_is_rate(enum bench_case which)
 bool bench_case_is_fresh(enum bench_case which)
 {
     return cases[which].is_fresh;
+}
+
+enum bench_group bench_case_group(enum bench_case which)
+{
+    return cases[which].group;
 }
 
 void bench_progress(const char *format, ...)
@@ -173,8 +182,8 @@ static void say_head(const struct bench_config *config)
                hl_units_short(bytes, config->page_bytes));
     printf("\nWarm: the file is in the page cache, the pool is full.  Medians of %u rounds that"
            " alternate between the systems.\n"
-           "\"ratio\": hugelite's speed in times that of the line, the median of the rounds' ratios;"
-           " above 1 hugelite is faster.\n\n", config->rounds);
+           "\"ratio\": hugelite's speed in times that of the line, the median of the rounds'"
+           " ratios; above 1 hugelite is faster.\n\n", config->rounds);
 }
 
 static bool measured(const struct bench_results *r, enum bench_case c, const unsigned nr_counts)

@@ -507,9 +507,11 @@ int bench_systems_prepare(struct bench_config *config)
         struct bench_system *copy = &systems[BENCH_COPY];
 
         if (!mount[0])
-            skip(copy, "no hugetlbfs mount with free pages that we may write; see `hugelite doctor`");
+            skip(copy, "no hugetlbfs mount with free pages that we may write; "
+                 "see `hugelite doctor`");
         else if (free < chunks) {
-            too_few(copy->why, sizeof copy->why, "beside the pool a copy of the file", chunks, free);
+            too_few(copy->why, sizeof copy->why, "beside the pool a copy of the file", chunks,
+                    free);
             copy->skipped = true;
         } else {
             rc = config->huge_dir[0] ? 0 : bench_dir_make(mount, config->huge_dir);

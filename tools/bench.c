@@ -19,7 +19,7 @@
 #include "tools.h"
 
 static const char help[] =
-    "Usage: hugelite bench [OPTION]...\n"
+    "usage: hugelite bench [OPTION]...\n"
     "Read one database by several processes, through hugelite and through stock\n"
     "SQLite, side by side.\n"
     "\n"
@@ -29,6 +29,7 @@ static const char help[] =
     "      --sql SQL         the statement to measure in FILE\n"
     "      --processes LIST  how many readers at a time (1,2,4)\n"
     "      --systems LIST    of stock,mmap,copy,cache,hugelite (all but cache)\n"
+    "      --cases LIST      of lookup,transaction,scan,count,fresh,cold (all)\n"
     "      --seconds S       of one measurement (0.5)\n"
     "      --rounds N        over all systems (3)\n"
     "      --pool DIR        use this pool; by default HUGELITE_POOL, or a pool of its\n"
@@ -37,8 +38,8 @@ static const char help[] =
     "  -h, --help            this text\n"
     "  -V, --version         the version\n";
 
-enum { OPT_SIZE = 256, OPT_DIR, OPT_DB, OPT_SQL, OPT_PROCESSES, OPT_SYSTEMS, OPT_SECONDS,
-       OPT_ROUNDS, OPT_POOL, OPT_JSON };
+enum { OPT_SIZE = 256, OPT_DIR, OPT_DB, OPT_SQL, OPT_PROCESSES, OPT_SYSTEMS, OPT_CASES,
+       OPT_SECONDS, OPT_ROUNDS, OPT_POOL, OPT_JSON };
 
 static const struct option options[] = {
     { "size", required_argument, NULL, OPT_SIZE },
@@ -47,6 +48,7 @@ static const struct option options[] = {
     { "sql", required_argument, NULL, OPT_SQL },
     { "processes", required_argument, NULL, OPT_PROCESSES },
     { "systems", required_argument, NULL, OPT_SYSTEMS },
+    { "cases", required_argument, NULL, OPT_CASES },
     { "seconds", required_argument, NULL, OPT_SECONDS },
     { "rounds", required_argument, NULL, OPT_ROUNDS },
     { "pool", required_argument, NULL, OPT_POOL },
@@ -79,31 +81,50 @@ static int parse_processes(struct bench_config *config, const char *text)
                          BENCH_MAX_COUNTS, BENCH_MAX_READERS);
 }
 
-static int parse_systems(struct bench_config *config, const char *text)
+/* A list of names: a bit for each, in *ret_bits. */
+static int parse_names(const char *option, const char *text, const char *const *names,
+                       unsigned nr, unsigned *ret_bits)
 {
-    for (unsigned s = 0; s < BENCH_NR_SYSTEMS; s++)
-        config->systems[s].wanted = false;
+    *ret_bits = 0;
     for (;;) {
         size_t length = strcspn(text, ",");
-        unsigned s;
+        unsigned i;
 
-        for (s = 0; s < BENCH_NR_SYSTEMS; s++)
-            if (strlen(bench_systems[s].name) == length
-                && !strncmp(bench_systems[s].name, text, length))
+        for (i = 0; i < nr; i++)
+            if (strlen(names[i]) == length && !strncmp(names[i], text, length))
                 break;
-        if (s == BENCH_NR_SYSTEMS)
-            return hl_tool_usage("bench", "--systems: '%.*s' is none of stock, mmap, copy, cache, "
-                                 "hugelite", (int)length, text);
-        config->systems[s].wanted = true;
+        if (i == nr)
+            return hl_tool_usage("bench", "%s: '%.*s' is none of those it takes", option,
+                                 (int)length, text);
+        *ret_bits |= 1u << i;
         if (!text[length])
             return 0;
         text += length + 1;
     }
 }
 
+static int parse_systems(struct bench_config *config, const char *text)
+{
+    const char *names[BENCH_NR_SYSTEMS];
+    unsigned bits;
+
+    for (unsigned s = 0; s < BENCH_NR_SYSTEMS; s++)
+        names[s] = bench_systems[s].name;
+    if (parse_names("--systems", text, names, BENCH_NR_SYSTEMS, &bits))
+        return 2;
+    for (unsigned s = 0; s < BENCH_NR_SYSTEMS; s++)
+        config->systems[s].wanted = bits >> s & 1;
+    return 0;
+}
+
 static int parse(struct bench_config *config, int argc, char **argv)
 {
-    bool sized = false;
+    static const char *const groups[BENCH_NR_GROUPS] = {
+        [BENCH_G_LOOKUP] = "lookup", [BENCH_G_TRANSACTION] = "transaction",
+        [BENCH_G_SCAN] = "scan", [BENCH_G_COUNT] = "count", [BENCH_G_FRESH] = "fresh",
+        [BENCH_G_COLD] = "cold",
+    };
+    bool sized = false, chosen = false;
     double value;
     char *end;
     int c;
@@ -112,6 +133,7 @@ static int parse(struct bench_config *config, int argc, char **argv)
     config->size = 1u << 30;
     config->seconds = 0.5;
     config->rounds = 3;
+    config->groups = (1u << BENCH_NR_GROUPS) - 1;
     parse_processes(config, "1,2,4");
 
     opterr = 0;
@@ -139,6 +161,11 @@ static int parse(struct bench_config *config, int argc, char **argv)
         case OPT_SYSTEMS:
             if (parse_systems(config, optarg))
                 return 2;
+            break;
+        case OPT_CASES:
+            if (parse_names("--cases", optarg, groups, BENCH_NR_GROUPS, &config->groups))
+                return 2;
+            chosen = true;
             break;
         case OPT_SECONDS:
             value = strtod(optarg, &end);
@@ -175,6 +202,8 @@ static int parse(struct bench_config *config, int argc, char **argv)
         return hl_tool_usage("bench", "--db and --sql go together");
     if (config->db_option && (sized || config->dir_option))
         return hl_tool_usage("bench", "--db is a database there is; --size and --dir make one");
+    if (config->db_option && chosen)
+        return hl_tool_usage("bench", "--cases is for the database made here, --sql for yours");
     return 0;
 }
 
@@ -340,6 +369,8 @@ static int run(struct plan *plan)
     int rc = start_workers(plan);
 
     for (unsigned i = 0; i < nr && rc == 0; i++) {
+        if (!(config->groups >> bench_case_group(list[i]) & 1))
+            continue;
         if (bench_case_is_fresh(list[i]))
             rc = measure_fresh(plan, list[i]);
         else
@@ -347,11 +378,11 @@ static int run(struct plan *plan)
                 rc = measure_warm(plan, list[i], n);
     }
     for (unsigned n = 0; n < config->nr_counts && rc == 0; n++)
-        if (takes_part(config, BENCH_HUGELITE, 1))
+        if (takes_part(config, BENCH_HUGELITE, 1) && config->groups >> BENCH_G_COLD & 1)
             rc = measure_cold(plan, n);
     if (rc == 0)
         rc = bench_run_job(config, bench_job_look_at_page_cache, 0, reply);
-    if (rc == 0 && reply->resident_bytes < config->db_bytes)
+    if (rc == 0 && reply->resident_bytes < config->db_bytes - config->db_bytes / 200)
         config->left_cache = config->db_bytes - reply->resident_bytes;
     return rc;
 }

@@ -33,6 +33,10 @@ enum bench_case {
     BENCH_NR_CASES,
 };
 
+/* What --cases chooses from. */
+enum bench_group { BENCH_G_LOOKUP, BENCH_G_TRANSACTION, BENCH_G_SCAN, BENCH_G_COUNT, BENCH_G_FRESH,
+                   BENCH_G_COLD, BENCH_NR_GROUPS };
+
 enum bench_system_id {
     BENCH_STOCK,           /* as anybody opens it */
     BENCH_MMAP,            /* immutable=1, mmap_size as far as the build allows */
@@ -75,6 +79,7 @@ struct bench_config {
     double seconds;
     unsigned rounds;
     bool json;
+    unsigned groups;       /* --cases: a bit for each of enum bench_group */
     struct bench_system systems[BENCH_NR_SYSTEMS];
 
     /* what there is */
@@ -92,7 +97,7 @@ struct bench_config {
     char copy[PATH_MAX];   /* the copy in hugetlbfs */
     uint64_t mmap_bytes;   /* what stock SQLite really maps */
     uint64_t huge_free;    /* free huge pages before we took any */
-    uint64_t left_cache;   /* bytes of the file that were not in the page cache at the end */
+    uint64_t left_cache;   /* bytes of the file not in the page cache at the end, if many */
 };
 
 struct bench_series {
@@ -173,6 +178,7 @@ int bench_db_prepare(struct bench_config *config);
 const char *bench_case_name(enum bench_case which);
 bool bench_case_is_rate(enum bench_case which);
 bool bench_case_is_fresh(enum bench_case which);
+enum bench_group bench_case_group(enum bench_case which);
 double bench_median(const struct bench_series *series);
 double bench_best(const struct bench_series *series, bool highest);
 /* How many times hugelite is better than a system: the median over the rounds
