@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * buffer.c - fill buffers of this process: two are kept while there are fills, none when it
+ * buffer.c - fill buffers of this process: kept while there are fills, none when it
  * has been idle, because a reader of a warm volume should cost next to no
- * private memory.  Touched before use: an absent source page makes UFFDIO_COPY
- * copy twice and take a second huge page.
+ * private memory.
  *
  * Entry points: buffer.h.
  */
@@ -11,15 +10,16 @@
 
 #include "buffer.h"
 
+#include "crew.h"
 #include "layout.h"
 #include "lock.h"
-#include "sys.h"
+#include "memory.h"
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <sys/mman.h>
 
-enum { KEPT = 2 };
+/* As many as threads may fill at a time: the crew's, and a few askers. */
+enum { KEPT = HL_CREW_MAX + 8 };
 
 static struct hl_lock buffers_lock = HL_LOCK_INIT(HL_RANK_BUFFERS);
 static void *kept[KEPT];
@@ -48,9 +48,7 @@ void *hl_buffer_get(void)
     if (buffer)
         return buffer;
 
-    buffer = hl_sys.mmap(NULL, HL_CHUNK_BYTES, PROT_READ | PROT_WRITE,
-                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-    return buffer == MAP_FAILED ? NULL : buffer;
+    return hl_memory_get(HL_CHUNK_BYTES);
 }
 
 void hl_buffer_put(void *buffer)
@@ -62,21 +60,21 @@ void hl_buffer_put(void *buffer)
     }
     hl_unlock(&buffers_lock);
     if (buffer)
-        hl_sys.munmap(buffer, HL_CHUNK_BYTES);
+        hl_memory_put(buffer, HL_CHUNK_BYTES);
 }
 
 unsigned hl_buffer_trim(void)
 {
-    void *idle = NULL;
-    unsigned left;
+    void *idle[KEPT];
+    unsigned nr = 0, left;
 
     hl_lock(&buffers_lock);
-    if (!used && nr_kept)
-        idle = kept[--nr_kept];
+    while (!used && nr_kept)
+        idle[nr++] = kept[--nr_kept];
     used = false;
     left = nr_kept;
     hl_unlock(&buffers_lock);
-    if (idle)
-        hl_sys.munmap(idle, HL_CHUNK_BYTES);
+    while (nr)
+        hl_memory_put(idle[--nr], HL_CHUNK_BYTES);
     return left;
 }

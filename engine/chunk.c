@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * chunk.c - the life of a chunk: claim, fill, publish, wait, take over from the dead, evict.
+ * chunk.c - the life of a chunk: claim, fill, publish, wait, take over from the dead, evict; and reads
+ * that come before a page for it, or go without.
  * Every change of a chunk word is in this file, but for the `referenced` bit,
  * which readers set and the sweep clears.
  *
@@ -11,9 +12,11 @@
 
 #include "chunk.h"
 
+#include "admission.h"
 #include "buffer.h"
-#include "codec.h"
+#include "crew.h"
 #include "error.h"
+#include "fill.h"
 #include "lock.h"
 #include "pool.h"
 #include "replacement.h"
@@ -24,6 +27,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* First and longest sleep between two looks at whether the owner lives. */
 enum { NAP_MIN_NS = 1000 * 1000, NAP_MAX_NS = 64 * 1000 * 1000 };
@@ -86,80 +90,73 @@ static void nap(_Atomic uint64_t *word, uint64_t seen, uint64_t *nap_ns, uint64_
         *nap_ns *= 2;
 }
 
-static void count(_Atomic uint64_t *counter, uint64_t by)
+/* End a claim to fill without a page. */
+static int abandon(const struct hl_fill *f, int rc)
 {
-    atomic_fetch_add_explicit(counter, by, memory_order_relaxed);
-}
+    uint64_t next = HL_CHUNK_EMPTY;
 
-/* A ticket is a promise of the budget; the file system may still be out of
- * pages, when others use them.  Each round evicts at least one chunk. */
-static int populate(struct hl_volume *volume, uint32_t index, const void *buffer)
-{
-    int rc = -ENOSPC;
-
-    for (uint32_t round = 0; rc == -ENOSPC && round <= volume->pool->nr_tickets; round++) {
-        rc = hl_image_populate(&volume->image, index, buffer);
-        if (rc == -ENOSPC && hl_replacement_shrink(volume->pool) < 0)
-            return -EBUSY;
-    }
+    /* Our lack of memory says nothing about others, and what nobody asked for has not failed for lack
+     * of room: who waits tries for himself. */
+    if (f->asked && rc != -ENOMEM)
+        next |= HL_CHUNK_FAILED | (uint64_t)(-rc & 0xff) << HL_CHUNK_ERROR_SHIFT;
+    if (rc != -EBUSY)
+        hl_count(&f->volume->slot->errors, 1);
+    if (rc == -EBADMSG)
+        hl_touches_damage(&f->volume->touches, f->index);
+    settle_word(&f->volume->pool->words[f->volume->first + f->index], next);
     return rc;
 }
 
-/* Read, decode and populate a chunk that we have claimed, and have a ticket for. */
-static int fill(struct hl_volume *volume, uint32_t index)
+/* Ends the claim; the buffer stays the caller's. */
+static int fill_and_publish(const struct hl_fill *f)
 {
-    uint64_t offset = (uint64_t)index << HL_CHUNK_SHIFT;
-    uint64_t rest = volume->bytes - offset;
-    uint32_t length = rest < HL_CHUNK_BYTES ? (uint32_t)rest : HL_CHUNK_BYTES;
-    uint64_t source_bytes = 0;
-    void *buffer;
+    struct hl_volume *volume = f->volume;
+    uint32_t ticket = 0;
     int rc;
 
-    buffer = hl_buffer_get();
-    if (!buffer)
-        return hl_error(ENOMEM, "%s: no memory for a fill buffer", volume->source->name);
-
-    rc = volume->codec->ops->read(volume->codec, offset, length, buffer, &source_bytes);
-    count(&volume->slot->source_bytes, source_bytes);
-    if (rc == 0) {
-        memset((char *)buffer + length, 0, HL_CHUNK_BYTES - length);
-        rc = populate(volume, index, buffer);
-    }
-    hl_buffer_put(buffer);
-    return rc;
-}
-
-/* We have claimed the chunk (FILLING).  Ends the claim. */
-static int fill_and_publish(struct hl_volume *volume, uint32_t index, bool took_over)
-{
-    _Atomic uint64_t *word = &volume->pool->words[volume->first + index];
-    uint32_t ticket = 0;
-    int rc = 0;
-
-    /* The dead may have left a page, whole or (small pages) in part. */
-    if (took_over)
-        rc = hl_image_punch(volume->image.fd, index, 1);
     /* The ticket before the read: when there is no room, that is known at once, and when
      * more fill than there is room for, some wait. */
-    if (rc == 0)
-        rc = hl_replacement_take(volume->pool, volume->first + index, &ticket);
+    rc = hl_replacement_take(volume->pool, volume->first + f->index,
+                             f->asked ? hl_patience_ns : 0, &ticket);
+    if (rc == -EBUSY)
+        hl_replacement_note_full(volume->pool);
     if (rc == 0) {
-        rc = fill(volume, index);
+        rc = hl_fill(f);
         if (rc < 0)
             hl_replacement_give(volume->pool, ticket);
     }
+    if (rc < 0)
+        return abandon(f, rc);
+    hl_count(&volume->slot->fills, 1);
+    /* REFERENCED in any case: what is filled ahead must not leave before it is used. */
+    settle_word(&volume->pool->words[volume->first + f->index],
+                HL_CHUNK_RESIDENT | HL_CHUNK_REFERENCED | (f->asked ? 0 : HL_CHUNK_AHEAD) |
+                    (uint64_t)ticket << HL_CHUNK_TICKET_SHIFT);
+    return 0;
+}
 
-    if (rc < 0) {
-        count(&volume->slot->errors, 1);
-        /* Our lack of memory says nothing about others: who waits tries for himself. */
-        settle_word(word, rc == -ENOMEM ? HL_CHUNK_EMPTY
-                                        : HL_CHUNK_EMPTY | HL_CHUNK_FAILED |
-                                              (uint64_t)(-rc & 0xff) << HL_CHUNK_ERROR_SHIFT);
-    } else {
-        count(&volume->slot->fills, 1);
-        settle_word(word, HL_CHUNK_RESIDENT | HL_CHUNK_REFERENCED |
-                              (uint64_t)ticket << HL_CHUNK_TICKET_SHIFT);
+/* We have claimed the chunk.  Ends the claim. */
+static int fill_claimed(struct hl_volume *volume, uint32_t index, bool took_over, bool asked,
+                        bool if_room)
+{
+    struct hl_fill f = { .volume = volume, .index = index, .asked = asked, .if_room = if_room };
+    int rc = 0;
+
+    /* It would come too late: after the chunk has been used, and perhaps has left again. */
+    if (asked)
+        hl_touches_unwish(&volume->touches, index);
+    /* The dead may have left a page, whole or (small pages) in part. */
+    if (took_over)
+        rc = hl_image_punch(volume->image.fd, index, 1);
+    if (rc == 0) {
+        f.buffer = hl_buffer_get();
+        if (!f.buffer)
+            rc = hl_error(ENOMEM, "%s: no memory for a fill buffer", volume->source->name);
     }
+    if (rc < 0)
+        return abandon(&f, rc);
+    rc = fill_and_publish(&f);
+    hl_buffer_put(f.buffer);
     return rc;
 }
 
@@ -181,7 +178,8 @@ static void put_back(struct hl_volume *volume, uint32_t index)
 }
 
 /* Claim a chunk of which `seen` was seen, and do what it needs.  1 when somebody was quicker. */
-static int claim_and_fill(struct hl_volume *volume, uint32_t index, uint64_t seen)
+static int claim_and_fill(struct hl_volume *volume, uint32_t index, uint64_t seen,
+                          bool asked, bool if_room)
 {
     struct hugelite_pool *pool = volume->pool;
     _Atomic uint64_t *word = &pool->words[volume->first + index];
@@ -193,7 +191,8 @@ static int claim_and_fill(struct hl_volume *volume, uint32_t index, uint64_t see
         if (claim(word, seen, claimed_by(pool, HL_CHUNK_EVICTING, seen)))
             put_back(volume, index);
     } else if (claim(word, seen, claimed_by(pool, HL_CHUNK_FILLING, seen))) {
-        rc = fill_and_publish(volume, index, hl_chunk_state(seen) != HL_CHUNK_EMPTY);
+        rc = fill_claimed(volume, index, hl_chunk_state(seen) != HL_CHUNK_EMPTY, asked,
+                          if_room);
     }
     hl_quiet_end();
     return rc;
@@ -221,7 +220,7 @@ int hl_chunk_make_resident(struct hl_volume *volume, uint32_t index, uint64_t de
                 return hl_error(err, "%s: chunk %u: another process could not fill it: %s",
                                 volume->source->name, index, strerror(err));
             }
-            rc = claim_and_fill(volume, index, seen);
+            rc = claim_and_fill(volume, index, seen, true, false);
             if (rc <= 0)
                 return rc;
             continue;
@@ -229,7 +228,7 @@ int hl_chunk_make_resident(struct hl_volume *volume, uint32_t index, uint64_t de
         case HL_CHUNK_FILLING:
         case HL_CHUNK_EVICTING:
             if (!hl_member_alive(pool, seen & HL_OWNER_MASK)) {
-                rc = claim_and_fill(volume, index, seen);
+                rc = claim_and_fill(volume, index, seen, true, false);
                 if (rc <= 0)
                     return rc;
                 continue;
@@ -239,13 +238,116 @@ int hl_chunk_make_resident(struct hl_volume *volume, uint32_t index, uint64_t de
                                 volume->source->name, index, HL_OWNER_MEMBER(seen),
                                 hl_chunk_state(seen) == HL_CHUNK_FILLING ? "filling" : "evicting");
             if (!waited)
-                count(&volume->slot->waits, 1);
+                hl_count(&volume->slot->waits, 1);
             waited = true;
             nap(word, seen, &nap_ns, deadline_ns);
             continue;
         }
     }
 }
+
+/* ---- fills that nobody waits for -------------------------------------------- */
+
+/* A wish has come to its turn: fill, unless somebody has done it or there is no room any more. */
+static void run_ahead(const struct hl_job *job)
+{
+    struct hl_volume *volume = job->volume;
+    struct hugelite_pool *pool = volume->pool;
+    uint64_t seen = load(&pool->words[volume->first + job->index]);
+
+    if (hl_touches_unwish(&volume->touches, job->index) &&
+        hl_chunk_state(seen) == HL_CHUNK_EMPTY &&
+        (!job->if_room || hl_replacement_has_room(pool)))
+        claim_and_fill(volume, job->index, seen, false, job->if_room);
+}
+
+void hl_chunk_post_ahead(struct hl_volume *volume, uint32_t index, bool if_room)
+{
+    struct hl_job job = { .run = run_ahead, .volume = volume, .index = index, .if_room = if_room };
+
+    if (hl_chunk_state(load(&volume->pool->words[volume->first + index])) != HL_CHUNK_EMPTY ||
+        hl_touches_damaged(&volume->touches, index))
+        return;
+    hl_quiet_begin();
+    if (hl_touches_wish(&volume->touches, index) &&
+        !hl_crew_post(&volume->pool->crew, if_room ? HL_JOB_WISH : HL_JOB_AHEAD, &job))
+        hl_touches_unwish(&volume->touches, index);
+    hl_quiet_end();
+}
+
+/* The rest of a chunk whose first bytes have been served.  The claim is this process's, not a
+ * thread's, so it can end here. */
+static void run_due(const struct hl_job *job)
+{
+    struct hl_fill f = { .volume = job->volume, .index = job->index, .from = job->from,
+                      .to = job->to, .buffer = job->buffer, .if_room = job->if_room };
+
+    hl_quiet_begin();
+    fill_and_publish(&f);
+    hl_buffer_put(f.buffer);
+    hl_quiet_end();
+}
+
+/* The chunk is claimed.  Serve the reader, then let the crew go on. */
+static int serve_and_post(struct hl_volume *volume, uint64_t offset, uint32_t length, bool if_room,
+                          void *bytes)
+{
+    uint32_t in_chunk = (uint32_t)offset & HL_CHUNK_MASK;
+    struct hl_job job = { .run = run_due, .volume = volume,
+                          .index = (uint32_t)(offset >> HL_CHUNK_SHIFT),
+                          .from = in_chunk, .to = in_chunk + length, .buffer = hl_buffer_get(),
+                          .if_room = if_room };
+    bool whole = false;
+    int rc = -ENOMEM;
+
+    if (job.buffer) {
+        whole = hl_fill_widen(volume, job.index, &job.from, &job.to);
+        rc = hl_fill_decode(volume, offset - in_chunk + job.from, job.to - job.from,
+                            (char *)job.buffer + job.from);
+    }
+    if (rc < 0) {
+        abandon(&(struct hl_fill){ .volume = volume, .index = job.index }, rc);
+        if (job.buffer)
+            hl_buffer_put(job.buffer);
+        hl_crew_unreserve(&volume->pool->crew);
+        return rc;
+    }
+    memcpy(bytes, (char *)job.buffer + in_chunk, length);
+    hl_count(&volume->slot->early_reads, 1);
+    if (!whole)
+        job.from = job.to = 0;
+    hl_crew_post(&volume->pool->crew, HL_JOB_DUE, &job);
+    return 0;
+}
+
+int hl_chunk_serve_early(struct hl_volume *volume, uint64_t offset, uint32_t length, bool if_room,
+                         void *bytes)
+{
+    struct hugelite_pool *pool = volume->pool;
+    _Atomic uint64_t *word = &pool->words[volume->first + (uint32_t)(offset >> HL_CHUNK_SHIFT)];
+    uint64_t seen = load(word);
+    int rc = 1;
+
+    if (hl_chunk_state(seen) != HL_CHUNK_EMPTY)
+        return 1;
+    hl_quiet_begin();
+    if (hl_crew_reserve(&pool->crew)) {
+        if (claim(word, seen, claimed_by(pool, HL_CHUNK_FILLING, seen)))
+            rc = serve_and_post(volume, offset, length, if_room, bytes);
+        else
+            hl_crew_unreserve(&pool->crew);
+    }
+    hl_quiet_end();
+    return rc;
+}
+
+int hl_chunk_read_past(struct hl_volume *volume, uint64_t offset, uint32_t length, void *bytes)
+{
+    hl_count(&volume->slot->early_reads, 1);
+    return hl_fill_decode(volume, offset, length, bytes);
+}
+
+/* ---- eviction ------------------------------------------------------------------ */
 
 bool hl_chunk_claim_victim(struct hugelite_pool *pool, uint32_t chunk, uint64_t seen)
 {
@@ -335,7 +437,7 @@ unsigned hl_chunk_evict(struct hugelite_pool *pool, struct hl_victim *victims, u
             hl_replacement_free(pool, victims[v].ticket, victims[v].ticket_word);
             settle_word(word, HL_CHUNK_EMPTY);
             if (slot)
-                count(&slot->evictions, 1);
+                hl_count(&slot->evictions, 1);
             gone++;
         }
     }

@@ -36,6 +36,7 @@ enum hl_chunk_state {
 #define HL_CHUNK_REFERENCED 0x8u  /* used since the sweep hand came by */
 #define HL_CHUNK_FAILED 0x10u     /* EMPTY because a fill failed, with this errno */
 #define HL_CHUNK_DOOMED 0x20u     /* EVICTING, no reader holds it: the page is being punched */
+#define HL_CHUNK_AHEAD 0x40u      /* RESIDENT, filled by the crew: its first touch is yet to come */
 #define HL_CHUNK_ERROR_SHIFT 8
 #define HL_CHUNK_TICKET_SHIFT 32
 
@@ -59,6 +60,18 @@ static inline uint32_t hl_chunk_ticket(uint64_t word)
  * whoever fills it.  index: chunk of the volume.  Returns 0 or -errno as
  * hugelite_volume_fetch() says.  Resident means: at this moment; only a pin keeps it so. */
 int hl_chunk_make_resident(struct hl_volume *volume, uint32_t index, uint64_t deadline_ns);
+
+/* Answer a first touch from the few frames that it needs, and let the crew fill the chunk from there;
+ * if_room: and nothing has to leave for it.
+ * 0, -errno, or 1 when the chunk is not EMPTY or the crew has its hands full. */
+int hl_chunk_serve_early(struct hl_volume *volume, uint64_t offset, uint32_t length, bool if_room,
+                         void *bytes);
+
+/* Read without filling: counted as an early read. */
+int hl_chunk_read_past(struct hl_volume *volume, uint64_t offset, uint32_t length, void *bytes);
+
+/* Let the crew fill a chunk when there is time; if_room: and nothing has to leave for it. */
+void hl_chunk_post_ahead(struct hl_volume *volume, uint32_t index, bool if_room);
 
 /* The image of this chunk is a hole although its word says resident: somebody
  * outside the protocol punched it.  Make word and image agree; true when done. */

@@ -18,15 +18,16 @@ static int raw_open(struct hl_source *source, struct hl_codec **ret_codec)
 
     if (!codec)
         return hl_error(ENOMEM, "%s: no memory to open it", source->name);
-    *codec = (struct hl_codec){ &hl_codec_raw, source, source->src_bytes };
+    *codec = (struct hl_codec){ .ops = &hl_codec_raw, .source = source,
+                                .bytes = source->src_bytes, .unit = 1 };
     *ret_codec = codec;
     return 0;
 }
 
 static int raw_read(struct hl_codec *codec, uint64_t offset, uint32_t length, void *buffer,
-                    uint64_t *ret_source_bytes)
+                    struct hl_codec_work *work)
 {
-    *ret_source_bytes = length;
+    work->source_bytes += length;
     return codec->source->ops->read(codec->source, offset, length, buffer);
 }
 
@@ -36,6 +37,7 @@ static void raw_close(struct hl_codec *codec)
 }
 
 const struct hl_codec_ops hl_codec_raw = {
+    .name = "raw",
     .open = raw_open,
     .read = raw_read,
     .close = raw_close,

@@ -13,13 +13,22 @@
 struct hl_codec;
 struct hl_source;
 
+/* What a read cost. */
+struct hl_codec_work {
+    uint64_t source_bytes; /* read from the source */
+    uint64_t frames;       /* decoded, whole or in part */
+};
+
 struct hl_codec_ops {
+    const char *name; /* as hugelite_volume_encoding() tells it */
+
     int (*open)(struct hl_source *source, struct hl_codec **ret_codec);
 
-    /* Decode length bytes at offset of the decoded image, which lie inside it.
-     * ret_source_bytes: what had to be read for it, also set on failure. */
+    /* Decode length bytes at offset of the decoded image, which lie inside it.  What has been
+     * checked, and nothing else, is in the buffer after success; after a failure, anything.
+     * Adds to work, on failure too. */
     int (*read)(struct hl_codec *codec, uint64_t offset, uint32_t length, void *buffer,
-                uint64_t *ret_source_bytes);
+                struct hl_codec_work *work);
 
     void (*close)(struct hl_codec *codec);
 };
@@ -29,8 +38,15 @@ struct hl_codec {
     const struct hl_codec_ops *ops;
     struct hl_source *source;
     uint64_t bytes; /* decoded size */
+    uint64_t grain; /* a read cut into parts at multiples of this decodes nothing twice, and is
+                     * worth it; 0: do not cut it */
+    uint64_t unit;  /* decoded bytes that a read of one byte decodes, at most */
 };
 
-extern const struct hl_codec_ops hl_codec_raw;
+extern const struct hl_codec_ops hl_codec_raw, hl_codec_zstd;
+
+/* Open a source with the codec that its first bytes ask for.  -EMEDIUMTYPE when they are those
+ * of a compressed file that cannot be read at an offset. */
+int hl_codec_open(struct hl_source *source, struct hl_codec **ret_codec);
 
 #endif

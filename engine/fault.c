@@ -15,6 +15,7 @@
 
 #include "buffer.h"
 #include "chunk.h"
+#include "decoder.h"
 #include "error.h"
 #include "pool.h"
 #include "sys.h"
@@ -42,6 +43,9 @@ static void serve(struct hugelite_pool *pool, uintptr_t address)
     if (!volume)
         return; /* unmapped meanwhile, and with that the toucher is awake */
     index = (uint32_t)((address - (uintptr_t)volume->image.base) >> HL_CHUNK_SHIFT);
+    if (index < volume->nr_chunks)
+        hl_volume_notice(volume, &volume->fault_sequences,
+                         address - (uintptr_t)volume->image.base);
 
     for (;;) {
         const _Atomic uint64_t *word = &pool->words[volume->first + index];
@@ -83,6 +87,7 @@ static void *fault_main(void *arg)
             return NULL;
         if (!(fds[0].revents & POLLIN)) {
             hl_buffer_trim();
+            hl_decoder_trim();
             continue;
         }
         got = hl_sys.read(pool->uffd, messages, sizeof messages);

@@ -3,8 +3,8 @@
  * hugelite.h - one hugepage page cache for every process that reads a database.
  *
  * A pool is a directory on hugetlbfs (or tmpfs) that holds the cache of this
- * machine; a volume is one immutable version of a database file, cut into
- * chunks of 2 MiB.  In calling order:
+ * machine; a volume is one immutable version of a database file, plain or
+ * compressed, cut into chunks of 2 MiB.  In calling order:
  *
  *      struct hugelite_pool *pool;
  *      struct hugelite_volume *vol;
@@ -111,6 +111,7 @@ struct hugelite_pool_stat {
     uint64_t budget_bytes;
     uint64_t resident_bytes;  /* of all volumes */
     uint64_t readers;         /* processes that have a volume open */
+    uint64_t heap_bytes;      /* huge pages that its live members use as heap (hugelite_pool_set_heap) */
 };
 
 struct hugelite_volume_stat {
@@ -121,7 +122,10 @@ struct hugelite_volume_stat {
     uint64_t source_bytes;    /* bytes really read from the source */
     uint64_t evictions;       /* chunks evicted */
     uint64_t waits;           /* times a reader waited for another's fill or eviction */
-    uint64_t errors;          /* fills that failed */
+    uint64_t errors;          /* fills that failed, but for want of room */
+    uint64_t frames_decoded;  /* of a compressed source; a frame that an early read decoded and a
+                               * fill decoded again counts twice */
+    uint64_t early_reads;     /* reads answered from the source, before or without a fill */
     uint64_t superseded;      /* 1: the source has changed; goes with its last reader */
 };
 
@@ -138,12 +142,35 @@ int hugelite_pool_volumes(struct hugelite_pool *pool, struct hugelite_volume_sta
  * be NULL) counts what went.  Returns 0, -ENOENT (no such volume), -ECHILD. */
 int hugelite_pool_evict(struct hugelite_pool *pool, const char *source, uint64_t *ret_bytes);
 
+/* ---- memory ------------------------------------------------------------ */
+
+/* Where fill buffers and decode contexts come from; without a call, mmap(2).  For programs
+ * that keep a heap of their own on huge pages; a library in somebody else's program does not. */
+struct hugelite_memory {
+    size_t size;              /* sizeof this struct; set it always */
+    /* bytes of memory, aligned to a page of 4096 bytes, or NULL.  Called by any thread, never
+     * under a lock of ours that a toucher of an image may wait for; must not call hugelite. */
+    void *(*allocate)(void *arg, size_t bytes);
+    void (*release)(void *arg, void *memory, size_t bytes);
+    void *arg;
+};
+
+/* Set it once, before the first pool is opened: -EBUSY afterwards, -EINVAL when its size is not
+ * set.  The struct is copied. */
+int hugelite_set_memory(const struct hugelite_memory *memory);
+
+/* Tell a pool how many bytes of huge pages this process uses as heap, for hugelite_pool_stat() of
+ * all members to add up.  It is forgotten when the process detaches or dies.  Returns 0 or -ECHILD. */
+int hugelite_pool_set_heap(struct hugelite_pool *pool, uint64_t bytes);
+
 /* ---- volumes ----------------------------------------------------------- */
 
 /* Open the present version of a source through a pool.
  *
  * source    path of a regular file.  (https:// and s3:// answer -EPROTONOSUPPORT
- *           in this version.)
+ *           in this version.)  What begins as a Zstandard file must be in the seekable format,
+ *           as `hugelite pack` makes it, and the volume is what it decodes to; all
+ *           else is taken as it is.
  * ret_vol   set on success; close it with hugelite_volume_close()
  *
  * A version is told by device, inode, size, mtime and the first 100 bytes
@@ -152,11 +179,15 @@ int hugelite_pool_evict(struct hugelite_pool *pool, const char *source, uint64_t
  * Returns 0 or:
  *   -ENOENT, -EACCES, ...  the source cannot be opened, as open(2) says
  *   -EISDIR, -EINVAL       it is a directory; it is not a regular file
- *   -ENODATA               it is empty
+ *   -ENODATA               it is empty, or decodes to nothing
+ *   -EMEDIUMTYPE           it is compressed, but not seekable (zstd without a seek table, gzip,
+ *                          xz, ...); hugelite_error() has the command that mends it
+ *   -EBADMSG               its seek table is damaged
  *   -EFBIG, -ENOSPC        the pool's tables have no room for it
  *   -EUSERS                too many volumes are open
  *   -EPROTONOSUPPORT       no such kind of source in this build
- *   -ESTALE                the pool's directory has been removed
+ *   -ESTALE                the pool's directory has been removed; or the source has changed
+ *                          while it was opened: open it again
  *   -ECHILD, -ETIMEDOUT, -ENOMEM
  */
 int hugelite_volume_open(struct hugelite_pool *pool, const char *source,
@@ -167,6 +198,9 @@ void hugelite_volume_close(struct hugelite_volume *vol);
 
 /* Decoded size in bytes; never changes. */
 uint64_t hugelite_volume_bytes(const struct hugelite_volume *vol);
+
+/* How the source is encoded: "raw", or "zstd-seekable".  A static string. */
+const char *hugelite_volume_encoding(const struct hugelite_volume *vol);
 
 /* Is the source still the version that was opened?  Two system calls on a
  * local file.  Returns 0, -ESTALE (changed, replaced or deleted), or why the source
@@ -186,6 +220,8 @@ int hugelite_volume_check(struct hugelite_volume *vol);
  *   -ERANGE    past the end of the volume, or across a chunk boundary
  *   -EMFILE    this handle holds too many chunks (64); release some
  *   -EIO, ...  the source could not be read; hugelite_error() names the call
+ *   -EBADMSG   a frame of the chunk is damaged, hugelite_error() says which; hugelite_volume_read()
+ *              still gives what lies in other frames
  *   -ESTALE    the source is no longer the version that was opened
  *   -EBUSY     the budget is full and all of it is held; release something and retry
  *   -ETIMEDOUT another process holds the chunk and makes no progress
@@ -198,13 +234,21 @@ int hugelite_volume_check(struct hugelite_volume *vol);
 int hugelite_volume_fetch(struct hugelite_volume *vol, uint64_t offset, uint32_t length,
                           const void **ret_data);
 
+/* As hugelite_volume_fetch(), but answers -EAGAIN instead of waiting for a fill that is not worth the
+ * wait: on a first touch, here and there, of a chunk that is not resident.  hugelite_volume_read() of
+ * the same bytes then costs a pread, or the decoding of one frame, and the chunk is filled beside it,
+ * or later, when it has been asked for often enough.  A sequence of touches is noticed: its
+ * next chunks are filled ahead. */
+int hugelite_volume_try_fetch(struct hugelite_volume *vol, uint64_t offset, uint32_t length,
+                              const void **ret_data);
+
 /* Give back one fetch.  data: any pointer into what that fetch returned. */
 void hugelite_volume_release(struct hugelite_volume *vol, const void *data);
 
-/* Copy bytes out of a volume, through the cache where it can and past it where
- * it cannot: a chunk that finds no room (-EBUSY) or no answer (-ETIMEDOUT) is read from the
- * source directly.  Errors as hugelite_volume_fetch() otherwise; -ERANGE past the
- * end.  The range may cross chunks. */
+/* Copy bytes out of a volume: from the cache where they are resident, and past it where a fill is
+ * not worth its wait (hugelite_volume_try_fetch) or cannot be had: no room (-EBUSY), no answer
+ * (-ETIMEDOUT), damage elsewhere in the chunk (-EBADMSG).  Errors as hugelite_volume_fetch()
+ * otherwise; -ERANGE past the end.  The range may cross chunks. */
 int hugelite_volume_read(struct hugelite_volume *vol, uint64_t offset, uint64_t length,
                          void *buffer);
 

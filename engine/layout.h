@@ -20,7 +20,7 @@
 #include <stdint.h>
 
 #define HL_MAGIC 0x0a6c6f6f70656c68ull /* "hlepool\n" */
-#define HL_LAYOUT_VERSION 1u
+#define HL_LAYOUT_VERSION 2u
 
 #define HL_CHUNK_SHIFT 21
 #define HL_CHUNK_BYTES (1u << HL_CHUNK_SHIFT)
@@ -40,7 +40,9 @@
 /* One attached process.  Alive while its byte lock is held. */
 struct hl_member {
     _Atomic uint32_t generation; /* + 1 at each attach, so that a reused seat is no old owner */
-    uint32_t spare[15];
+    uint32_t spare;
+    _Atomic uint64_t heap_bytes; /* huge pages that the process uses as heap; of the living only */
+    uint64_t spares[6];
 };
 
 /* One open volume handle: whom it belongs to, what it reads, what it holds. */

@@ -18,26 +18,39 @@ static _Thread_local struct {
     sigset_t signals;
 } before;
 
+/* A handler may come, and leave by longjmp(), at any point that is not quiet yet or not any
+ * more: what is remembered changes only while signals are blocked. */
 void hl_quiet_begin(void)
 {
-    sigset_t all;
+    sigset_t all, signals;
+    int cancel;
 
-    if (before.depth++)
+    if (before.depth) {
+        before.depth++;
         return;
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before.cancel);
+    }
     /* Those that a thread brings upon itself cannot wait. */
     sigfillset(&all);
     sigdelset(&all, SIGSEGV);
     sigdelset(&all, SIGBUS);
     sigdelset(&all, SIGFPE);
     sigdelset(&all, SIGILL);
-    pthread_sigmask(SIG_SETMASK, &all, &before.signals);
+    pthread_sigmask(SIG_SETMASK, &all, &signals);
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+    before.signals = signals;
+    before.cancel = cancel;
+    before.depth = 1;
 }
 
 void hl_quiet_end(void)
 {
-    if (--before.depth)
+    sigset_t signals = before.signals;
+
+    if (before.depth > 1) {
+        before.depth--;
         return;
-    pthread_sigmask(SIG_SETMASK, &before.signals, NULL);
+    }
+    before.depth = 0;
     pthread_setcancelstate(before.cancel, NULL);
+    pthread_sigmask(SIG_SETMASK, &signals, NULL);
 }

@@ -19,8 +19,11 @@ enum hl_rank {
     HL_RANK_POOL,         /* beside the pool's lock byte, which tells processes apart, not threads */
     HL_RANK_LIST,         /* the volumes of a pool in this process */
     HL_RANK_WOUNDS,       /* the poisoned chunks of an image */
+    HL_RANK_CREW,         /* the queues of the crew */
     HL_RANK_FILES,        /* open source files */
     HL_RANK_BUFFERS,      /* fill buffers */
+    HL_RANK_STREAMS,      /* frames that are decoded piece by piece */
+    HL_RANK_DECODERS,     /* contexts that decode whole frames */
 };
 
 struct hl_lock {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * member.c - the processes of a pool and their open handles: attaching, being
- * alive, and what each holds.  A process is alive while the kernel holds its byte lock,
+ * alive, and what each holds and uses.  A process is alive while the kernel holds its byte lock,
  * which works across containers and needs no pid.
  *
  * Entry points: pool.h ("member.c").  Why the pins are safe: engine/README.md, rule 4.
@@ -10,6 +10,7 @@
 
 #include "chunk.h"
 #include "error.h"
+#include "memory.h"
 #include "pool.h"
 #include "sys.h"
 
@@ -39,8 +40,10 @@ int hl_member_attach(struct hugelite_pool *pool)
         generation = atomic_load_explicit(&member->generation, memory_order_relaxed) + 1;
         if (generation == 0)
             generation = 1;
+        atomic_store_explicit(&member->heap_bytes, 0, memory_order_relaxed);
         atomic_store_explicit(&member->generation, generation, memory_order_release);
         pool->owner = HL_OWNER(i, generation);
+        hl_memory_settle();
         return 0;
     }
     return hl_error(EUSERS, "pool '%s': %u processes are attached, no more can be", pool->dir,
@@ -74,6 +77,33 @@ bool hl_member_alive(struct hugelite_pool *pool, uint64_t owner)
     if (hl_sys.lock(pool->control_fd, F_OFD_GETLK, &probe) < 0)
         return true;
     return probe.l_type != F_UNLCK;
+}
+
+int hugelite_pool_set_heap(struct hugelite_pool *pool, uint64_t bytes)
+{
+    if (pool->dead)
+        return hl_error(ECHILD, "pool '%s': was opened before fork(); open it again here",
+                        pool->dir);
+    /* relaxed: a figure, which orders nothing. */
+    atomic_store_explicit(&pool->members[HL_OWNER_MEMBER(pool->owner)].heap_bytes, bytes,
+                          memory_order_relaxed);
+    return 0;
+}
+
+uint64_t hl_member_heap(struct hugelite_pool *pool)
+{
+    uint64_t sum = 0;
+
+    for (uint32_t i = 0; i < HL_MEMBERS; i++) {
+        struct hl_member *member = &pool->members[i];
+        uint64_t bytes = atomic_load_explicit(&member->heap_bytes, memory_order_relaxed);
+        uint32_t generation = atomic_load_explicit(&member->generation, memory_order_acquire);
+
+        /* What a dead process said stays there until its seat is taken anew, and counts no more. */
+        if (bytes && hl_member_alive(pool, HL_OWNER(i, generation)))
+            sum += bytes;
+    }
+    return sum;
 }
 
 static void free_reader(struct hl_reader *reader)

@@ -13,6 +13,7 @@
 #include "buffer.h"
 #include "chunk.h"
 #include "cleanup.h"
+#include "decoder.h"
 #include "error.h"
 #include "fault.h"
 #include "source.h"
@@ -34,10 +35,12 @@ static void fork_prepare(void)
     hl_lock(&registry_lock);
     hl_source_file_fork_prepare();
     hl_buffer_fork_prepare();
+    hl_decoder_fork_prepare();
 }
 
 static void fork_parent(void)
 {
+    hl_decoder_fork_done();
     hl_buffer_fork_done();
     hl_source_file_fork_done();
     hl_unlock(&registry_lock);
@@ -52,6 +55,8 @@ static void fork_child(void)
         pool->dead = true;
         /* A thread that is not here any more may have held it. */
         pool->list_lock = (struct hl_lock)HL_LOCK_INIT(HL_RANK_LIST);
+        pool->crew = (struct hl_crew){ 0 }; /* its threads are not here either */
+        hl_crew_init(&pool->crew);
         hl_sys.close(pool->uffd);
         hl_sys.close(pool->control_fd);
         hl_sys.close(pool->stop_fd);
@@ -60,6 +65,7 @@ static void fork_child(void)
             hl_sys.close(volume->image.fd);
     }
     registry = NULL;
+    hl_decoder_fork_done();
     hl_buffer_fork_done();
     hl_source_file_fork_done();
     hl_unlock(&registry_lock);
@@ -103,6 +109,7 @@ void hl_pool_unlock(struct hugelite_pool *pool)
 static void free_pool(struct hugelite_pool *pool)
 {
     if (!pool->dead) {
+        hl_crew_stop(&pool->crew);
         hl_fault_stop(pool);
         if (pool->control)
             hl_sys.munmap(pool->control, pool->control_bytes);
@@ -134,6 +141,7 @@ static int attach(const char *dir, bool chosen, const struct hugelite_pool_opts 
     pool->lock = (struct hl_lock)HL_LOCK_INIT(HL_RANK_POOL);
     pool->list_lock = (struct hl_lock)HL_LOCK_INIT(HL_RANK_LIST);
     pthread_cond_init(&pool->fault_served, NULL);
+    hl_crew_init(&pool->crew);
     pool->dir = strdup(dir);
     if (!pool->dir)
         return hl_error(ENOMEM, "pool '%s': no memory to open it", dir);
@@ -184,6 +192,15 @@ int hugelite_pool_open(const char *dir, const struct hugelite_pool_opts *opts,
     return rc;
 }
 
+/* No fault thread is left to do it.  Twice, as the first look only notes what has been in use. */
+static void give_memory_back(void)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        hl_buffer_trim();
+        hl_decoder_trim();
+    }
+}
+
 void hugelite_pool_close(struct hugelite_pool *pool)
 {
     if (!pool)
@@ -198,6 +215,8 @@ void hugelite_pool_close(struct hugelite_pool *pool)
         HL_ASSERT(!pool->volumes || pool->dead);
         free_pool(pool);
     }
+    if (!registry)
+        give_memory_back();
     hl_unlock(&registry_lock);
 }
 
@@ -220,6 +239,7 @@ int hugelite_pool_stat(struct hugelite_pool *pool, struct hugelite_pool_stat *re
         .page_bytes = pool->page_bytes,
         .budget_bytes = (uint64_t)pool->nr_tickets << HL_CHUNK_SHIFT,
         .readers = hl_reader_processes(pool),
+        .heap_bytes = hl_member_heap(pool),
     };
     snprintf(ret_stat->dir, sizeof ret_stat->dir, "%s", pool->dir);
     snprintf(ret_stat->pages, sizeof ret_stat->pages, "%s", pool->hugetlb ? "hugetlb" : "shmem");

@@ -6,6 +6,7 @@
 #ifndef HL_POOL_H
 #define HL_POOL_H
 
+#include "crew.h"
 #include "hugelite.h"
 #include "layout.h"
 #include "lock.h"
@@ -49,6 +50,11 @@ struct hugelite_pool {
     struct hl_lock list_lock;
     struct hl_volume *volumes; /* open in this process */
     pthread_cond_t fault_served;
+
+    struct hl_crew crew;
+    _Atomic uint64_t room_hand;     /* replacement.c: hints, of this process */
+    _Atomic uint64_t full_until_ns;
+    _Atomic uint32_t room_pause;
 
     int uffd;
     bool has_poison;
@@ -94,6 +100,9 @@ void hl_member_detach(struct hugelite_pool *pool);
 
 /* Does the process that made this claim still run?  Asks the kernel for its lock; ~1 us. */
 bool hl_member_alive(struct hugelite_pool *pool, uint64_t owner);
+
+/* Bytes of huge pages that live members use as heap (hugelite_pool_set_heap). */
+uint64_t hl_member_heap(struct hugelite_pool *pool);
 
 /* A reader entry for a volume.  Call under the pool lock.  0 or -EUSERS. */
 int hl_reader_claim(struct hugelite_pool *pool, uint32_t slot, struct hl_reader **ret_reader);

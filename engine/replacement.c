@@ -65,7 +65,13 @@ void hl_replacement_give(struct hugelite_pool *pool, uint32_t ticket)
 }
 
 /* Rounds of sweeping in which others took all that became free. */
-enum { ROUNDS_MAX = 1000, PAUSE_NS = 1000 * 1000 };
+enum { ROUNDS_MAX = 1000, FRUITLESS_MAX = 4, PAUSE_NS = 1000 * 1000 };
+
+/* Tickets that has_room() looks at, in either place, and how many calls it rests after it found none. */
+enum { ROOM_LOOK = 64, ROOM_PAUSE = 15 };
+
+/* How long a full file system is taken to be full. */
+enum { FULL_NS = 1000 * 1000 * 1000 };
 
 void hl_replacement_forget(struct hugelite_pool *pool, uint32_t ticket, uint32_t chunk)
 {
@@ -160,6 +166,16 @@ static enum verdict look_at(struct hugelite_pool *pool, uint32_t ticket, uint32_
     return FREE;
 }
 
+/* How many tickets a sweep frees ahead of need. */
+static unsigned sweep_batch(const struct hugelite_pool *pool)
+{
+    unsigned batch = pool->nr_tickets / 16;
+
+    if (batch > HL_VICTIMS)
+        return HL_VICTIMS;
+    return batch ? batch : 1;
+}
+
 /* Move the sweep hand until it has freed a batch.  Returns how many tickets
  * became, or were, free; *ret_moving: whether some are on the move. */
 static unsigned sweep(struct hugelite_pool *pool, uint32_t wanting, bool *ret_moving)
@@ -167,12 +183,8 @@ static unsigned sweep(struct hugelite_pool *pool, uint32_t wanting, bool *ret_mo
     /* Two rounds see every chunk once with its reference bit cleared. */
     uint64_t steps = 2 * (uint64_t)pool->nr_tickets + HL_VICTIMS;
     struct hl_victim victims[HL_VICTIMS];
-    unsigned batch = pool->nr_tickets / 16, nr = 0, free = 0;
+    unsigned batch = sweep_batch(pool), nr = 0, free = 0;
 
-    if (batch > HL_VICTIMS)
-        batch = HL_VICTIMS;
-    if (batch == 0)
-        batch = 1;
     *ret_moving = false;
 
     while (steps-- && free < batch) {
@@ -202,10 +214,12 @@ static unsigned sweep(struct hugelite_pool *pool, uint32_t wanting, bool *ret_mo
     return free;
 }
 
-int hl_replacement_take(struct hugelite_pool *pool, uint32_t chunk, uint32_t *ret_ticket)
+int hl_replacement_take(struct hugelite_pool *pool, uint32_t chunk, uint64_t patience_ns,
+                        uint32_t *ret_ticket)
 {
     uint64_t mine = make_ticket(pool, chunk);
     uint64_t deadline_ns = 0;
+    unsigned fruitless = 0;
     bool moving;
 
     for (unsigned round = 0; round < ROUNDS_MAX; round++) {
@@ -236,11 +250,12 @@ int hl_replacement_take(struct hugelite_pool *pool, uint32_t chunk, uint32_t *re
         if (sweep(pool, chunk, &moving))
             continue;
         /* Nothing can go.  Chunks on the move may stay or leave in a moment; chunks that
-         * are held stay for as long as a reader likes. */
-        if (!moving)
+         * are held stay for as long as a reader likes.  But the hand is everybody's: others may have
+         * passed over, and taken, what we should have seen, so look again before giving up. */
+        if (!moving && (!patience_ns || ++fruitless == FRUITLESS_MAX))
             break;
         if (!deadline_ns)
-            deadline_ns = hl_now_ns() + hl_patience_ns;
+            deadline_ns = hl_now_ns() + patience_ns;
         if (hl_now_ns() >= deadline_ns)
             break;
         round = 0;
@@ -250,18 +265,98 @@ int hl_replacement_take(struct hugelite_pool *pool, uint32_t chunk, uint32_t *re
                     (unsigned long long)pool->nr_tickets << HL_CHUNK_SHIFT);
 }
 
-int hl_replacement_shrink(struct hugelite_pool *pool)
+/* Free tickets among the next few from a hand on, but for those of `aside`. */
+static unsigned count_free(const struct hugelite_pool *pool, uint64_t hand, uint32_t aside_from,
+                           uint32_t aside_nr)
+{
+    uint32_t nr_tickets = pool->nr_tickets, at = (uint32_t)(hand % nr_tickets);
+    unsigned nr = 0;
+
+    for (unsigned i = 0; i < ROOM_LOOK && i < nr_tickets; i++) {
+        uint32_t distance = at >= aside_from ? at - aside_from : at + nr_tickets - aside_from;
+
+        nr += distance >= aside_nr &&
+              atomic_load_explicit(&pool->tickets[at], memory_order_relaxed) == 0;
+        if (++at == nr_tickets)
+            at = 0;
+    }
+    return nr;
+}
+
+/* Early reads touch no resident chunk, so nobody sweeps: let them age one now and then, or a pool full of
+ * what nobody reads any more would stay so.  Is the next to leave one that has not been touched for a round? */
+static bool next_is_unused(struct hugelite_pool *pool)
+{
+    uint64_t at = atomic_load_explicit(&pool->control->sweep_hand, memory_order_relaxed);
+    uint32_t ticket = (uint32_t)(at % pool->nr_tickets);
+    uint64_t t = atomic_load_explicit(&pool->tickets[ticket], memory_order_relaxed), word;
+
+    if (t && TICKET_CHUNK(t) < pool->nr_words) {
+        word = atomic_load_explicit(&pool->words[TICKET_CHUNK(t)], memory_order_relaxed);
+        if (hl_chunk_state(word) == HL_CHUNK_RESIDENT && hl_chunk_ticket(word) == ticket) {
+            if (!(word & HL_CHUNK_REFERENCED))
+                return true;
+            atomic_fetch_and_explicit(&pool->words[TICKET_CHUNK(t)],
+                                      ~(uint64_t)HL_CHUNK_REFERENCED, memory_order_relaxed);
+        }
+    }
+    /* Somebody else may have moved it: then that was the step. */
+    atomic_compare_exchange_strong_explicit(&pool->control->sweep_hand, &at, at + 1,
+                                            memory_order_relaxed, memory_order_relaxed);
+    return false;
+}
+
+/* What a sweep has freed for the next takers lies between the hands, and is no room: so more than
+ * that at the take hand, or any elsewhere, where this process has found some before or goes on looking;
+ * or what is not used. */
+bool hl_replacement_has_room(struct hugelite_pool *pool)
+{
+    uint64_t take = atomic_load_explicit(&pool->control->take_hand, memory_order_relaxed);
+    uint64_t sweep = atomic_load_explicit(&pool->control->sweep_hand, memory_order_relaxed);
+    uint64_t look = atomic_load_explicit(&pool->room_hand, memory_order_relaxed);
+    uint64_t full = atomic_load_explicit(&pool->full_until_ns, memory_order_relaxed);
+    uint64_t between = sweep > take ? sweep - take : 0;
+    uint32_t pause = atomic_load_explicit(&pool->room_pause, memory_order_relaxed);
+
+    /* A full pool mostly stays so, and an early read is over in a few microseconds. */
+    if (pause) {
+        atomic_store_explicit(&pool->room_pause, pause - 1, memory_order_relaxed);
+        return false;
+    }
+    if (full && hl_now_ns() < full)
+        return false;
+    if (between > pool->nr_tickets)
+        between = pool->nr_tickets;
+    if (count_free(pool, take, 0, 0) > sweep_batch(pool) ||
+        count_free(pool, look, (uint32_t)(take % pool->nr_tickets), (uint32_t)between) ||
+        next_is_unused(pool))
+        return true;
+    atomic_store_explicit(&pool->room_hand, look + ROOM_LOOK, memory_order_relaxed);
+    atomic_store_explicit(&pool->room_pause, ROOM_PAUSE, memory_order_relaxed);
+    return false;
+}
+
+void hl_replacement_note_full(struct hugelite_pool *pool)
+{
+    atomic_store_explicit(&pool->full_until_ns, hl_now_ns() + FULL_NS, memory_order_relaxed);
+}
+
+int hl_replacement_shrink(struct hugelite_pool *pool, uint32_t chunk, bool *ret_moving)
 {
     uint64_t steps = 2 * (uint64_t)pool->nr_tickets + HL_VICTIMS;
     struct hl_victim victim;
 
+    *ret_moving = false;
     while (steps--) {
         uint64_t at = atomic_fetch_add_explicit(&pool->control->sweep_hand, 1,
                                                 memory_order_relaxed);
+        uint32_t ticket = (uint32_t)(at % pool->nr_tickets);
+        uint64_t t = atomic_load_explicit(&pool->tickets[ticket], memory_order_relaxed);
+        enum verdict verdict = look_at(pool, ticket, NO_CHUNK, &victim);
 
-        if (look_at(pool, (uint32_t)(at % pool->nr_tickets), NO_CHUNK, &victim) == VICTIM &&
-            hl_chunk_evict(pool, &victim, 1))
+        if (verdict == VICTIM && hl_chunk_evict(pool, &victim, 1))
             return 0;
+        *ret_moving |= verdict == MOVING && TICKET_CHUNK(t) != chunk;
     }
     return hl_error(EBUSY, "pool '%s': its file system has no free page and nothing can be evicted",
                     pool->dir);

@@ -29,6 +29,10 @@
 
 enum { HEAD_BYTES = 100, PARKED_MAX = 16, CROWDED = 256 };
 
+/* Two ticks of the slowest kernel clock that file times come from (100 Hz): a writer who spills pages
+ * and rolls back within a tick of the last commit leaves no trace in size, mtime and head. */
+enum { TICKS_NS = 20 * 1000 * 1000 };
+
 /* One descriptor of this process, used by refs sources. */
 struct shared_file {
     struct shared_file *next;
@@ -48,6 +52,7 @@ struct file_source {
     struct hl_source base;
     struct shared_file *file;
     struct stamp stamp;
+    bool settled; /* when it was opened: then any change has another mtime */
 };
 
 static struct hl_lock files_lock = HL_LOCK_INIT(HL_RANK_FILES);
@@ -260,6 +265,8 @@ static int file_open(const char *name, struct hl_source **ret_source)
 
     stamp_stat(&src->stamp, &st);
     src->base.src_bytes = src->stamp.size;
+    src->base.settled_ns = src->stamp.mtime_s * 1000000000 + src->stamp.mtime_ns + TICKS_NS;
+    src->settled = hl_today_ns() >= src->base.settled_ns;
     rc = read_fully(src->base.name, src->file->fd, 0,
                     src->stamp.size < HEAD_BYTES ? (uint32_t)src->stamp.size : HEAD_BYTES,
                     src->stamp.head);
@@ -301,7 +308,7 @@ static int file_read(struct hl_source *base, uint64_t src_offset, uint32_t lengt
         return hl_error(errno, "%s: %s", base->name, strerror(errno));
     if (!same_file_state(&src->stamp, &st))
         return hl_error(ESTALE, "%s: has changed since it was opened; open it again", base->name);
-    return check_head(src);
+    return src->settled ? 0 : check_head(src);
 }
 
 static int file_check(struct hl_source *base)

@@ -34,6 +34,9 @@ struct hl_source {
     const struct hl_source_ops *ops;
     char *name;           /* canonical: what makes two names the same source; owned */
     uint64_t src_bytes;   /* encoded size */
+    uint64_t settled_ns;  /* CLOCK_REALTIME from when on a change cannot have the validator of this
+                           * version; 0 = always.  Until then only who holds a lock against
+                           * writers may trust what he reads */
     uint64_t key[2];      /* hash of what the source is and of its validator */
     uint64_t name_key[2]; /* hash of name */
 };

@@ -24,6 +24,17 @@ static int sys_openat(int dir, const char *path, int flags, mode_t mode)
     return openat(dir, path, flags, mode);
 }
 
+/* Once for each early read, and glibc's goes through newfstatat(), which looks up an empty path.
+ * Where a long has 64 bits the kernel's struct stat is glibc's. */
+static int sys_fstat(int fd, struct stat *st)
+{
+#if defined(SYS_fstat) && defined(__LP64__)
+    return (int)syscall(SYS_fstat, fd, st);
+#else
+    return fstat(fd, st);
+#endif
+}
+
 static int sys_ioctl(int fd, unsigned long request, void *arg)
 {
     return ioctl(fd, request, arg);
@@ -90,7 +101,7 @@ static int sys_futex_wake(const void *word, int nr)
 struct hl_sys hl_sys = {
     .openat = sys_openat,
     .close = close,
-    .fstat = fstat,
+    .fstat = sys_fstat,
     .stat = stat,
     .fstatfs = fstatfs,
     .ftruncate = ftruncate,
@@ -115,10 +126,20 @@ struct hl_sys hl_sys = {
     .futex_wake = sys_futex_wake,
 };
 
-uint64_t hl_now_ns(void)
+static uint64_t clock_ns(clockid_t clock)
 {
     struct timespec now;
 
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(clock, &now);
     return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
+}
+
+uint64_t hl_now_ns(void)
+{
+    return clock_ns(CLOCK_MONOTONIC);
+}
+
+uint64_t hl_today_ns(void)
+{
+    return clock_ns(CLOCK_REALTIME);
 }

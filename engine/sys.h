@@ -46,8 +46,9 @@ struct hl_sys {
 
 extern struct hl_sys hl_sys;
 
-/* CLOCK_MONOTONIC in nanoseconds. */
+/* CLOCK_MONOTONIC, and CLOCK_REALTIME, in nanoseconds. */
 uint64_t hl_now_ns(void);
+uint64_t hl_today_ns(void);
 
 /* How long anything may wait for another process, in nanoseconds: 10 s.  A test sets it lower. */
 extern uint64_t hl_patience_ns;

@@ -5,6 +5,7 @@
 #ifndef HL_VOLUME_H
 #define HL_VOLUME_H
 
+#include "admission.h"
 #include "image.h"
 #include "layout.h"
 
@@ -25,7 +26,14 @@ struct hl_volume {
     struct hl_source *source;
     struct hl_codec *codec;
     struct hl_image image;
+    struct hl_touches touches;            /* of all handles */
+    _Atomic bool settled;                 /* the source's version is not young any more */
+    struct hl_sequences fault_sequences;  /* of those who just dereference; the fault thread's */
 };
+
+/* A chunk is touched that is not resident, or for the first time since it is: let the crew fill what
+ * comes next.  True when the touch goes on with a sequence. */
+bool hl_volume_notice(struct hl_volume *volume, struct hl_sequences *sequences, uint64_t offset);
 
 /* For the fault thread: the volume mapped at this address, or NULL.  It is not closed
  * until it is left. */

@@ -10,12 +10,14 @@
 #include "kit.h"
 
 #include "chunk.h"
+#include "codec-kit.h"
 #include "layout.h"
 #include "pool.h"
 #include "replacement.h"
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <sched.h>
 #include <signal.h>
@@ -27,7 +29,9 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
+#include <zstd.h>
 
 /* ---- pools and volumes --------------------------------------------------- */
 
@@ -127,6 +131,107 @@ uint64_t kit_resident_chunks(struct hugelite_pool *pool)
     return st.resident_bytes / CHUNK;
 }
 
+static bool is_idle(struct hugelite_pool *pool)
+{
+    for (uint32_t c = 0; c < pool->nr_words; c++) {
+        enum hl_chunk_state state = hl_chunk_state(atomic_load(&pool->words[c]));
+
+        if (state == HL_CHUNK_FILLING || state == HL_CHUNK_EVICTING)
+            return false;
+    }
+    return true;
+}
+
+void kit_await_resident(struct hugelite_pool *pool, uint64_t chunks)
+{
+    double until = test_now() + 20;
+
+    while (kit_resident_chunks(pool) != chunks || !is_idle(pool)) {
+        if (test_now() > until)
+            test_fail(__FILE__, __LINE__, "%llu chunks are resident after 20 s, expected %llu",
+                      (unsigned long long)kit_resident_chunks(pool),
+                      (unsigned long long)chunks);
+        test_sleep_ms(1);
+    }
+}
+
+/* ---- sources --------------------------------------------------------------- */
+
+void kit_age(const char *path)
+{
+    struct timespec times[2];
+
+    EXPECT_EQ(clock_gettime(CLOCK_REALTIME, &times[0]), 0);
+    times[0].tv_sec -= 3600;
+    times[1] = times[0];
+    EXPECT_EQ(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+/* Random, as the pattern is, it does not compress: each frame is a little longer encoded. */
+static void add_frame(struct ck_image *image, ZSTD_CCtx *context, uint64_t seed, uint64_t offset,
+                      uint32_t bytes)
+{
+    size_t room = ZSTD_compressBound(bytes), n;
+    uint64_t *words = malloc(bytes + 8);
+    void *frame = malloc(room);
+
+    EXPECT(words && frame && bytes % 8 == 0);
+    for (uint32_t i = 0; i < bytes / 8; i++)
+        words[i] = pattern(seed, offset + 8 * (uint64_t)i);
+    n = ZSTD_compress2(context, frame, room, words, bytes);
+    EXPECT(!ZSTD_isError(n));
+    ck_bytes(image, frame, (uint32_t)n, bytes);
+    free(frame);
+    free(words);
+}
+
+struct kit_frames kit_zst(const char *path, uint64_t bytes, uint64_t seed, uint32_t even,
+                          uint32_t odd)
+{
+    ZSTD_CCtx *context = ZSTD_createCCtx();
+    struct kit_frames frames = { 0 };
+    struct ck_image image = { 0 };
+    FILE *f = fopen(path, "wbe");
+
+    EXPECT(context && f);
+    ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, 1);
+    ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 1);
+    for (uint64_t offset = 0; offset < bytes; offset = frames.offset[frames.nr]) {
+        uint32_t length = frames.nr % 2 && odd ? odd : even;
+
+        if (length > bytes - offset)
+            length = (uint32_t)(bytes - offset);
+        EXPECT(frames.nr < 256);
+        add_frame(&image, context, seed, offset, length);
+        frames.nr++;
+        frames.at[frames.nr] = image.length;
+        frames.offset[frames.nr] = offset + length;
+    }
+    frames.src_bytes = image.length;
+    frames.table_bytes = 8 * frames.nr;
+    ck_table(&image, false);
+    EXPECT_EQ(fwrite(image.bytes, 1, image.length, f), image.length);
+    EXPECT_EQ(fclose(f), 0);
+    ck_free(&image);
+    ZSTD_freeCCtx(context);
+    kit_age(path);
+    return frames;
+}
+
+uint32_t kit_frames_in(const struct kit_frames *frames, uint64_t offset, uint64_t length,
+                       uint64_t *ret_src_bytes)
+{
+    uint32_t nr = 0;
+
+    *ret_src_bytes = 0;
+    for (uint32_t i = 0; i < frames->nr; i++)
+        if (frames->offset[i] < offset + length && frames->offset[i + 1] > offset) {
+            *ret_src_bytes += frames->at[i + 1] - frames->at[i];
+            nr++;
+        }
+    return nr;
+}
+
 /* ---- processes ----------------------------------------------------------- */
 
 void *kit_shared(size_t bytes)
@@ -175,6 +280,22 @@ void kit_await(_Atomic unsigned *flag, unsigned value)
                       atomic_load(flag), value);
         test_sleep_ms(1);
     }
+}
+
+void kit_use_cpus(unsigned nr)
+{
+    cpu_set_t set;
+
+    EXPECT_EQ(sched_getaffinity(0, sizeof set, &set), 0);
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        if (!CPU_ISSET(cpu, &set))
+            continue;
+        if (nr)
+            nr--;
+        else
+            CPU_CLR(cpu, &set);
+    }
+    EXPECT_EQ(sched_setaffinity(0, sizeof set, &set), 0);
 }
 
 void kit_become(unsigned uid, unsigned gid)
@@ -331,6 +452,7 @@ static void audit(struct hugelite_pool *pool)
     bool *owned = calloc(pool->nr_words, sizeof *owned);
 
     EXPECT(seen_ticket && owned);
+    EXPECT_EQ(atomic_load(&pool->crew.nr_reserved), 0);
     for (uint32_t i = 0; i < HL_SLOTS; i++) {
         struct hl_slot *slot = &pool->slots[i];
 
@@ -394,6 +516,8 @@ static void await_rest(struct hugelite_pool *pool)
                hl_chunk_state(load(&pool->words[c])) != HL_CHUNK_RESIDENT &&
                hl_member_alive(pool, load(&pool->words[c]) & HL_OWNER_MASK) && test_now() < until)
             test_sleep_ms(1);
+    while (atomic_load(&pool->crew.nr_reserved) && test_now() < until)
+        test_sleep_ms(1);
 }
 
 void kit_audit(struct hugelite_pool *pool)
@@ -408,10 +532,11 @@ void kit_audit(struct hugelite_pool *pool)
 
 void kit_audit_empty(struct hugelite_pool *pool)
 {
+    bool moving;
     int rc;
 
     kit_audit(pool);
-    while ((rc = hl_replacement_shrink(pool)) == 0)
+    while ((rc = hl_replacement_shrink(pool, UINT32_MAX, &moving)) == 0)
         ;
     EXPECT_RC(rc, -EBUSY); /* nothing is left */
     for (uint32_t t = 0; t < pool->nr_tickets; t++)

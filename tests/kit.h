@@ -36,6 +36,32 @@ void kit_verify_read(struct hugelite_volume *vol, uint64_t seed);
 struct hugelite_volume_stat kit_stat(struct hugelite_volume *vol);
 uint64_t kit_resident_chunks(struct hugelite_pool *pool);
 
+/* Wait until this many chunks are resident and none is on the move; fail after 20 s. */
+void kit_await_resident(struct hugelite_pool *pool, uint64_t chunks);
+
+/* ---- sources --------------------------------------------------------------- */
+
+/* Make a file an hour old: one that has just been written is not filled ahead, nor read early. */
+void kit_age(const char *path);
+
+/* A compressed file, as it lies on disk. */
+struct kit_frames {
+    uint32_t nr;
+    uint32_t table_bytes; /* its entries; nr is 256 at most */
+    uint64_t src_bytes;   /* all frames */
+    uint64_t at[257];     /* offset in the file; [nr] = the end of the last one */
+    uint64_t offset[257]; /* of the decoded image */
+};
+
+/* Write the pattern of test_file() in the Zstandard seekable format, an hour old.  Frames have
+ * `even` bytes and, if it is not 0, `odd` bytes in turn. */
+struct kit_frames kit_zst(const char *path, uint64_t bytes, uint64_t seed, uint32_t even,
+                          uint32_t odd);
+
+/* Frames that these decoded bytes touch, and what they take in the file. */
+uint32_t kit_frames_in(const struct kit_frames *frames, uint64_t offset, uint64_t length,
+                       uint64_t *ret_src_bytes);
+
 /* ---- processes ----------------------------------------------------------- */
 
 /* Zeroed memory that forked children share. */
@@ -49,6 +75,9 @@ void kit_kill(pid_t pid);
 
 /* Wait until a flag in shared memory is at least this; fail after 20 s. */
 void kit_await(_Atomic unsigned *flag, unsigned value);
+
+/* Run on this many CPUs at most, and so have a crew of as many threads. */
+void kit_use_cpus(unsigned nr);
 
 /* Become this user and group, for good; no capabilities are left. */
 void kit_become(unsigned uid, unsigned gid);
@@ -77,7 +106,7 @@ double kit_seconds(double otherwise);
  *   - the words of a volume that are resident have a ticket that names them,
  *     no two the same; and no word outside of a volume is resident
  *   - an image has as many pages as its volume has resident chunks (and those of dead claims)
- *   - no live process is in the middle of anything */
+ *   - no live process is in the middle of anything, and our crew has no job that it has promised */
 void kit_audit(struct hugelite_pool *pool);
 
 /* Evict all that can go and look again: every ticket free, every image a

@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <linux/userfaultfd.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -35,6 +36,9 @@ static uint64_t fail_from, fail_length;
 static _Atomic unsigned contended;
 static _Atomic unsigned fail_nth; /* 0 = not set */
 static int fail_call_err;
+
+static _Atomic bool held;
+static pthread_t holder;
 
 static unsigned arrive(enum stop_call call)
 {
@@ -113,6 +117,8 @@ static ssize_t hook_pread(int fd, void *buffer, size_t length, off_t offset)
     int err = atomic_load(&fail_err);
     ssize_t result;
 
+    while (atomic_load(&held) && !pthread_equal(holder, pthread_self()))
+        usleep(1000);
     if (fails()) {
         result = -1;
     } else if (err && (uint64_t)offset < fail_from + fail_length &&
@@ -240,6 +246,18 @@ void stop_fail_call(unsigned nth, int err)
 int stop_failed(void)
 {
     return atomic_load(&fail_nth) == 0;
+}
+
+void stop_hold_reads(void)
+{
+    hook();
+    holder = pthread_self();
+    atomic_store(&held, true);
+}
+
+void stop_resume_reads(void)
+{
+    atomic_store(&held, false);
 }
 
 void stop_contend_copies(unsigned nr)

@@ -40,6 +40,10 @@ void stop_fail_call(unsigned nth, int err);
 /* Did that call come? */
 int stop_failed(void);
 
+/* Reads of a source by other threads than this one wait, from now on; go on again. */
+void stop_hold_reads(void);
+void stop_resume_reads(void);
+
 /* Answer this many of the next UFFDIO_COPY calls with EAGAIN and nothing done,
  * as the kernel does under contention. */
 void stop_contend_copies(unsigned nr);

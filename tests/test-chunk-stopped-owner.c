@@ -111,7 +111,7 @@ int main(void)
     start = test_now();
     EXPECT_RC(hugelite_volume_read(vol, 5, sizeof buffer, buffer), 0);
     EXPECT_PATTERN(buffer, sizeof buffer, SEED, 5);
-    expect_patience(start);
+    EXPECT(test_now() - start < PATIENCE_MS * 1e-3 / 2); /* it has been waited for, once */
     child = kit_fork(by_pointer, NULL);
     EXPECT_EQ(waitpid(child, &status, 0), child);
     EXPECT(WIFSIGNALED(status));

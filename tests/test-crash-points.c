@@ -139,6 +139,7 @@ static void holds_pins(void *arg)
     (void)arg;
     for (unsigned i = 0; i < BUDGET; i++)
         EXPECT_RC(hugelite_volume_fetch(vol, i * CHUNK, 1, &data), 0);
+    kit_await_resident(pool, BUDGET); /* the crew has seen that all of them are held */
     stop_die();
 }
 

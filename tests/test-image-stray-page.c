@@ -91,9 +91,8 @@ int main(void)
     kit_verify_chunk(vol, SEED, 0);
     EXPECT_RC(hugelite_volume_read(vol, CHUNK, 2 * CHUNK, buffer), 0);
     EXPECT_PATTERN(buffer, 2 * CHUNK, SEED, CHUNK);
-    EXPECT_EQ(kit_stat(vol).fills, 3);
+    EXPECT(kit_stat(vol).fills >= 3); /* and what the crew has filled ahead */
     EXPECT_EQ(kit_stat(vol).errors, 0);
-    EXPECT_EQ(kit_stat(vol).source_bytes, 3 * CHUNK);
 
     /* Beside resident ones, whose touch does no harm; and after an eviction. */
     stranger(4 | 8 | 16);

@@ -121,7 +121,9 @@ static void starve(void)
     kit_verify(vol, SEED);
     kit_verify(vol, SEED);
     EXPECT_EQ(kit_stat(vol).errors, 0);
-    EXPECT_EQ(kit_resident_chunks(pool), room / CHUNK);
+    /* One may have left for a fill ahead that then found no page. */
+    EXPECT(kit_resident_chunks(pool) >= room / CHUNK - 1);
+    EXPECT(kit_resident_chunks(pool) <= room / CHUNK);
     kit_audit(pool);
     full_of_held(vol);
     kit_verify(vol, SEED);

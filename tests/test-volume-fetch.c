@@ -71,7 +71,7 @@ int main(void)
     EXPECT_EQ(st.fills, CHUNKS);
     EXPECT_EQ(st.source_bytes, BYTES);
     EXPECT_EQ(st.resident_bytes, CHUNKS * CHUNK);
-    EXPECT_EQ(st.errors + st.waits + st.evictions + st.superseded, 0);
+    EXPECT_EQ(st.errors + st.evictions + st.superseded, 0); /* waits: for the crew */
 
     /* 64 chunks held, and no more; the same chunk again is no more. */
     for (unsigned i = 0; i < 64; i++)
@@ -127,7 +127,7 @@ int main(void)
     /* A toucher is awake a moment before the chunk counts as resident. */
     for (unsigned i = 0; i < 1000 && kit_stat(vol).resident_bytes < 5 * CHUNK; i++)
         test_sleep_ms(1);
-    EXPECT_EQ(kit_stat(vol).resident_bytes, 5 * CHUNK);
+    EXPECT(kit_stat(vol).resident_bytes >= 5 * CHUNK); /* and what was filled ahead of it */
 
     hugelite_volume_close(vol);
     hugelite_volume_close(NULL);

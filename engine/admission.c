@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * admission.c - sequences and touches.
+ *
+ * A sequence is a run of touches of neighbouring chunks, up or down.  A reader has several, since
+ * a join, or a table and its index, are gone along side by side, with looks into interior
+ * pages between.  It goes page by page, and so enters the next chunk at the near edge; a
+ * touch elsewhere in a neighbour is chance, and one such step may be, too.  At the second step a few chunks
+ * ahead are asked for if there is room, then twice as many at each step, up to a window; from the third
+ * step on others may have to leave for them.
+ *
+ * A chunk touched out of sequence is filled, when there is room for it, as soon as it has been read
+ * early so often that a fill would have been cheaper by now.  When others would have
+ * to leave, it must have been read early EARNS times lately, while the average chunk was once or
+ * twice: with uniform reads of more data than the pool holds, next to none is; what is hot soon is.
+ * The counts are this process's own, and hints: they are halved when as many reads have
+ * come as there are chunks, by whoever counts that read, and races lose a count.
+ *
+ * Entry points: admission.h.  See also: volume.c (asks), crew.c (does).
+ */
+#include "config.h"
+
+#include "admission.h"
+
+#include "error.h"
+#include "layout.h"
+
+#include <stdlib.h>
+
+enum {
+    WINDOW_MIN = 4,
+    LIKELY = 2,         /* steps from one chunk to the next */
+    CERTAIN = 3,
+    EDGE = 64 * 1024,   /* bytes: interior pages may lie between */
+    EARNS = 12,
+    WISHED = 0x80,      /* bit of a count: the chunk waits to be filled */
+    DAMAGED = 0x40,
+    COUNT = 0x3f,
+};
+
+/* ---- sequences ------------------------------------------------------------- */
+
+/* What was filled ahead may have been passed over without our being told. */
+static bool goes_up(const struct hl_sequence *s, uint32_t chunk)
+{
+    return s->step >= 0 && chunk > s->last &&
+           chunk <= (s->ahead > s->last ? s->ahead : s->last) + 1;
+}
+
+static bool goes_down(const struct hl_sequence *s, uint32_t chunk)
+{
+    return s->step <= 0 && chunk < s->last &&
+           chunk + 1 >= (s->ahead < s->last ? s->ahead : s->last);
+}
+
+static uint32_t distance(uint32_t a, uint32_t b)
+{
+    return a > b ? a - b : b - a;
+}
+
+/* Up to `window` chunks beyond `last`, less what has been asked for. */
+static struct hl_ahead look_ahead(struct hl_sequence *s, uint32_t window, uint32_t nr_chunks)
+{
+    struct hl_ahead ahead = { .sequential = s->run >= LIKELY, .certain = s->run >= CERTAIN,
+                              .step = s->step };
+    uint32_t target = window, left, done;
+
+    if (s->run < LIKELY)
+        return ahead;
+    if (s->run < 16 && (uint32_t)WINDOW_MIN << (s->run - LIKELY) < window)
+        target = (uint32_t)WINDOW_MIN << (s->run - LIKELY);
+    left = s->step > 0 ? nr_chunks - 1 - s->last : s->last;
+    if (target > left)
+        target = left;
+    done = (s->step > 0) == (s->ahead > s->last) ? distance(s->ahead, s->last) : 0;
+    if (done >= target)
+        return ahead;
+    ahead.nr = target - done;
+    ahead.first = s->step > 0 ? s->last + done + 1 : s->last - done - 1;
+    s->ahead = s->step > 0 ? s->last + target : s->last - target;
+    return ahead;
+}
+
+struct hl_ahead hl_sequence_touch(struct hl_sequences *sequences, uint64_t offset, uint32_t window,
+                                  uint32_t nr_chunks)
+{
+    struct hl_sequence *oldest = &sequences->sequence[0];
+    uint32_t chunk = (uint32_t)(offset >> HL_CHUNK_SHIFT);
+    bool low = (offset & HL_CHUNK_MASK) < EDGE;
+    bool high = (offset & HL_CHUNK_MASK) >= HL_CHUNK_BYTES - EDGE;
+
+    for (unsigned i = 0; i < HL_SEQUENCES; i++) {
+        struct hl_sequence *s = &sequences->sequence[i];
+
+        if (s->used < oldest->used)
+            oldest = s;
+        if (s->used && s->last == chunk) {
+            s->used = ++sequences->clock;
+            return (struct hl_ahead){ .sequential = s->run >= LIKELY };
+        }
+        if (!s->used || !((low && goes_up(s, chunk)) || (high && goes_down(s, chunk))))
+            continue;
+        if (s->step == 0)
+            s->step = chunk > s->last ? 1 : -1;
+        s->last = chunk;
+        if (s->run == 0)
+            s->ahead = chunk;
+        s->run++;
+        s->used = ++sequences->clock;
+        return look_ahead(s, window, nr_chunks);
+    }
+    *oldest = (struct hl_sequence){ .last = chunk, .ahead = chunk, .used = ++sequences->clock };
+    return (struct hl_ahead){ .sequential = false };
+}
+
+/* ---- touches ---------------------------------------------------------------- */
+
+int hl_touches_init(struct hl_touches *touches, uint32_t nr_chunks)
+{
+    touches->counts = calloc(nr_chunks, sizeof *touches->counts);
+    touches->nr_chunks = nr_chunks;
+    return touches->counts ? 0 : hl_error(ENOMEM, "no memory for its table of chunks");
+}
+
+void hl_touches_free(struct hl_touches *touches)
+{
+    free((void *)touches->counts);
+}
+
+/* All relaxed: each count stands for itself.  A race loses a count, never another's bit. */
+static void set_count(struct hl_touches *touches, uint32_t chunk, uint8_t was, unsigned count)
+{
+    atomic_compare_exchange_weak_explicit(&touches->counts[chunk], &was,
+                                          (uint8_t)((was & ~COUNT) | count),
+                                          memory_order_relaxed, memory_order_relaxed);
+}
+
+static void halve_all(struct hl_touches *touches)
+{
+    for (uint32_t i = 0; i < touches->nr_chunks; i++) {
+        uint8_t was = atomic_load_explicit(&touches->counts[i], memory_order_relaxed);
+
+        if (was & COUNT)
+            set_count(touches, i, was, (was & COUNT) / 2);
+    }
+}
+
+bool hl_touches_earn(struct hl_touches *touches, uint32_t chunk, bool room, unsigned price)
+{
+    uint8_t was = atomic_load_explicit(&touches->counts[chunk], memory_order_relaxed);
+    unsigned count = was & COUNT;
+
+    if (count < COUNT)
+        set_count(touches, chunk, was, count + 1);
+    if (!room && atomic_fetch_add_explicit(&touches->total, 1, memory_order_relaxed) + 1 >=
+                     touches->nr_chunks) {
+        atomic_store_explicit(&touches->total, 0, memory_order_relaxed);
+        halve_all(touches);
+    }
+    return count + 1 >= (room ? price : EARNS);
+}
+
+unsigned hl_touches_count(const struct hl_touches *touches, uint32_t chunk)
+{
+    return atomic_load_explicit(&touches->counts[chunk], memory_order_relaxed) & COUNT;
+}
+
+void hl_touches_damage(struct hl_touches *touches, uint32_t chunk)
+{
+    atomic_fetch_or_explicit(&touches->counts[chunk], DAMAGED, memory_order_relaxed);
+}
+
+bool hl_touches_damaged(const struct hl_touches *touches, uint32_t chunk)
+{
+    return atomic_load_explicit(&touches->counts[chunk], memory_order_relaxed) & DAMAGED;
+}
+
+bool hl_touches_wish(struct hl_touches *touches, uint32_t chunk)
+{
+    return !(atomic_fetch_or_explicit(&touches->counts[chunk], WISHED, memory_order_relaxed) &
+             WISHED);
+}
+
+bool hl_touches_unwish(struct hl_touches *touches, uint32_t chunk)
+{
+    if (!(atomic_load_explicit(&touches->counts[chunk], memory_order_relaxed) & WISHED))
+        return false;
+    return atomic_fetch_and_explicit(&touches->counts[chunk], (uint8_t)~WISHED,
+                                     memory_order_relaxed) & WISHED;
+}
