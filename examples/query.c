@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * query.c - a query through Hugelite's cache, from C: query DB SQL.
+ * query.c - a query through Hugelite's cache, from C: query DB SQL.  DB may be compressed, as by
+ * hugelite pack x.db x.db.zst.
  */
 #include <hugelite-vfs.h>
 #include <sqlite3.h>

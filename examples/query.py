@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 #
-# query.py DB SQL: a query through Hugelite's cache, from Python.  Wants a Python whose
-# sqlite3 can load extensions (Debian's can; some builds of pyenv cannot).
+# query.py DB SQL: a query through Hugelite's cache, from Python.  DB may be compressed, as by
+# hugelite pack x.db x.db.zst.  Wants a Python whose sqlite3 can load extensions (Debian's
+# can; some builds of pyenv cannot).
 import os, pathlib, sqlite3, sys
 
 if len(sys.argv) != 3:

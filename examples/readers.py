@@ -3,20 +3,26 @@
 """Four processes query one database at once, through Hugelite and through stock SQLite.
 
     examples/readers.py DATABASE
+    examples/readers.py DATABASE COMPRESSED
 
 Prints for each reader its query, the time and the private memory; then what the
 shared cache did for them; it fails when the two ways do not give the same rows.
+With COMPRESSED, which hugelite pack made of DATABASE, these are the two ways, both through
+Hugelite.
 Takes from the environment HUGELITE (the program, else from PATH), HUGELITE_SO (the
 extension), HUGELITE_QUERY (the C program query.c, else one more hugelite sql) and
 HUGELITE_POOL.  A database made by packages.py is asked questions about packages,
-any other about its largest tables.
+any other about its largest tables.  It may be compressed itself (x.db.zst), with the plain one
+(x.db) beside it for stock SQLite to read.
 """
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import sqlite3
+import struct
 import subprocess
 import sys
 import tempfile
@@ -72,6 +78,22 @@ def uri(path, **parameters):
     return "file:" + urllib.parse.quote(os.path.abspath(path)) + "?" + query
 
 
+def readable_by_stock(path):
+    """The database itself; of a compressed one, its plain twin."""
+    with open(path, "rb") as database:
+        header = database.read(20)
+    if header[:4] == b"\x28\xb5\x2f\xfd" and path.endswith(".zst"):
+        twin = path[:-len(".zst")]
+        if not os.path.exists(twin):
+            fail(f"{path}: stock SQLite cannot read it; make the plain one too: "
+                 f"zstd -d {shlex.quote(path)} -o {shlex.quote(twin)}")
+        return twin
+    if header[18:] == b"\2\2":
+        fail(f"{path}: in WAL mode, which is left to SQLite itself; take a copy that is not: "
+             "sqlite3 DB \"VACUUM INTO 'copy.db'\"")
+    return path
+
+
 def quoted(name):
     return '"' + name.replace('"', '""') + '"'
 
@@ -116,13 +138,13 @@ def can_load_extensions():
 
 
 class Reader:
-    """One of the four: how it is started, and what was measured."""
+    """One of the four: how it is started in each of the ways, and what was measured."""
 
-    def __init__(self, name, command, stock, question, sql):
+    def __init__(self, name, question, sql, commands):
         self.name, self.question = name, question
-        self.commands = {"hugelite": [*command, sql.strip()], "stock": [*stock, sql.strip()]}
-        self.times = {"hugelite": [], "stock": []}
-        self.private = {"hugelite": 0, "stock": 0}
+        self.commands = {system: [*command, sql.strip()] for system, command in commands.items()}
+        self.times = {system: [] for system in commands}
+        self.private = dict.fromkeys(commands, 0)
         self.rows = None
 
     def start(self, system):
@@ -190,7 +212,7 @@ def run(readers, system):
                 reader.process.wait()
 
 
-COUNTERS = ("resident_bytes", "fills", "source_bytes")
+COUNTERS = ("resident_bytes", "fills", "source_bytes", "frames_decoded", "evictions")
 
 
 def stat(hugelite, path):
@@ -206,6 +228,18 @@ def stat(hugelite, path):
             for counter in COUNTERS:
                 total[counter] += volume[counter]
     return answer["pool"], total
+
+
+def run_cold(hugelite, readers, system, path):
+    """With nothing of path in the cache.  Returns the pool, and what this did to the counters."""
+    subprocess.run([hugelite, "evict", path], stdout=subprocess.DEVNULL,
+                   stderr=subprocess.DEVNULL, check=False)
+    _, before = stat(hugelite, path)
+    run(readers, system)
+    pool, after = stat(hugelite, path)
+    if after["fills"] == before["fills"]:
+        fail("the readers filled nothing: they did not go through Hugelite")
+    return pool, {**after, **{key: after[key] - before[key] for key in COUNTERS[1:]}}
 
 
 def megabytes(count):
@@ -226,64 +260,49 @@ def print_table(rows):
         print("  " + line.rstrip())
 
 
-def main():
-    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
-        wants_help = sys.argv[1:] in (["-h"], ["--help"])
-        print(__doc__ if wants_help else "usage: readers.py DATABASE",
-              file=sys.stdout if wants_help else sys.stderr)
-        return 0 if wants_help else 2
-    path = os.path.realpath(sys.argv[1])
-    hugelite = os.environ.get("HUGELITE") or shutil.which("hugelite")
-    if not hugelite:
-        fail("the program hugelite is not in PATH; set HUGELITE")
-    try:
-        with open(path, "rb") as header:
-            if header.read(20)[18:] == b"\2\2":
-                fail(f"{path}: in WAL mode, which is left to SQLite itself; take a copy that is not: "
-                     "sqlite3 DB \"VACUUM INTO 'copy.db'\"")
-        queries = queries_for(path)
-    except (sqlite3.Error, OSError) as error:
-        fail(f"{path}: {error}")
+def first_and_again(reader, system):
+    first, *again = reader.times[system]
+    return seconds(first), seconds(min(again))
 
-    # The examples show how a program of one's own does it; the stock counterpart is the
-    # nearest program without Hugelite.
-    stock = uri(path, mode="ro")
-    stock_shell = ["sqlite3", "-batch", stock]
-    stock_python = [sys.executable, "-c", STOCK_PYTHON, stock]
+
+# The examples show how a program of one's own does it.
+def through_hugelite(hugelite, path):
+    """Four (name, command), to which the SQL is added."""
     ways = [
-        ("sqlite3 shell", ["bash", os.path.join(HERE, "query.sh"), path], stock_shell),
-        ("Python's sqlite3", [sys.executable, os.path.join(HERE, "query.py"), path], stock_python),
-        ("hugelite sql", [hugelite, "sql", path], stock_shell),
+        ("sqlite3 shell", ["bash", os.path.join(HERE, "query.sh"), path]),
+        ("Python's sqlite3", [sys.executable, os.path.join(HERE, "query.py"), path]),
+        ("hugelite sql", [hugelite, "sql", path]),
     ]
     program = os.environ.get("HUGELITE_QUERY")
-    if program:
-        ways.append(("C program", [program, path], stock_shell))
-    else:
-        ways.append(ways[-1])
+    ways.append(("C program", [program, path]) if program else ways[-1])
     if not can_load_extensions():
         ways[1] = ways[0]
-    readers = [Reader(*way, *query) for way, query in zip(ways, queries)]
+    return ways
 
-    # From an empty cache, so that the first round shows what filling it costs.
-    subprocess.run([hugelite, "evict", path], stdout=subprocess.DEVNULL,
-                   stderr=subprocess.DEVNULL, check=False)
-    _, before = stat(hugelite, path)
-    run(readers, "hugelite")
-    pool, volume = stat(hugelite, path)
+
+def through_stock(path):
+    """For each of these the nearest program without Hugelite."""
+    name = uri(path, mode="ro")
+    shell = ["sqlite3", "-batch", name]
+    python = [sys.executable, "-c", STOCK_PYTHON, name]
+    return [shell, python if can_load_extensions() else shell, shell, shell]
+
+
+def compare_with_stock(hugelite, path, plain, queries):
+    readers = [Reader(name, *query, {"hugelite": command, "stock": stock})
+               for (name, command), stock, query in zip(
+                   through_hugelite(hugelite, path), through_stock(plain), queries)]
+    pool, volume = run_cold(hugelite, readers, "hugelite", path)
     for reader in readers:      # who fills has a buffer of a chunk: not what a reader costs
         reader.filling = reader.private["hugelite"]
         reader.private["hugelite"] = 0
-    fills, source_bytes = (volume[key] - before[key] for key in ("fills", "source_bytes"))
-    if fills == 0:
-        fail("the readers filled nothing: they did not go through Hugelite")
     for _ in range(ROUNDS):
         run(readers, "stock")
         run(readers, "hugelite")
 
     rows = [("reader", "what it asked", "first", "again", "stock", "private", "stock")]
     for reader in readers:
-        first, *again = reader.times["hugelite"]
-        rows.append((reader.name, reader.question, seconds(first), seconds(min(again)),
+        rows.append((reader.name, reader.question, *first_and_again(reader, "hugelite"),
                      seconds(min(reader.times["stock"])), megabytes(reader.private["hugelite"]),
                      megabytes(reader.private["stock"])))
     filling = max(reader.filling - reader.private["hugelite"] for reader in readers)
@@ -300,12 +319,81 @@ def main():
         found = ", ".join(line.replace("|", " ") for line in reader.rows.splitlines())
         print(f"  {reader.question:{width}}  {found}")
     kind = {"hugetlb": "huge pages of 2 MiB", "shmem": "small pages (tmpfs)"}[pool["pages"]]
-    size = os.path.getsize(path)
     print(f"""
 The shared cache: {pool["dir"]}, on {kind}
   {megabytes(volume["resident_bytes"])} resident, of {megabytes(pool["budget_bytes"])} it may use
-  {fills:,} chunks of 2 MiB filled; the four together read {megabytes(source_bytes)} of the file's \
-{megabytes(size)}""")
+  {volume["fills"]:,} chunks of 2 MiB filled; the four together read \
+{megabytes(volume["source_bytes"])} of the file's {megabytes(os.path.getsize(path))}""")
+
+
+def count_frames(path):
+    """By the last nine bytes of a file in the Zstandard seekable format."""
+    with open(path, "rb") as file:
+        file.seek(-9, os.SEEK_END)
+        frames, _, magic = struct.unpack("<IBI", file.read())
+    if magic != 0x8F92EAB1:
+        fail(f"{path}: not as hugelite pack makes it")
+    return frames
+
+
+def compare_with_compressed(hugelite, plain, packed, queries):
+    frames = count_frames(packed)
+    paths = {"plain": plain, "packed": packed}
+    readers = [Reader(name, *query, {"plain": command, "packed": packed_command})
+               for (name, command), (_, packed_command), query in zip(
+                   through_hugelite(hugelite, plain), through_hugelite(hugelite, packed), queries)]
+    # In turns, so that what else the machine does falls on both; but in a cache
+    # with too little room one would push out the other.
+    pool, _ = stat(hugelite, plain)
+    room = pool.get("budget_bytes", 0) >= 2 * os.path.getsize(plain)
+    for systems in [("plain", "packed")] if room else [("plain",), ("packed",)]:
+        if not room:
+            subprocess.run([hugelite, "evict", plain], stdout=subprocess.DEVNULL,
+                           stderr=subprocess.DEVNULL, check=False)
+        for system in systems:
+            _, volume = run_cold(hugelite, readers, system, paths[system])
+        for _ in range(ROUNDS):
+            for system in systems:
+                run(readers, system)
+
+    rows = [("reader", "what it asked", "first", "again", "plain: first", "again")]
+    for reader in readers:
+        rows.append((reader.name, reader.question, *first_and_again(reader, "packed"),
+                     *first_and_again(reader, "plain")))
+    size, whole = os.path.getsize(packed), os.path.getsize(plain)
+    print(f"""The same four over {os.path.basename(packed)}, {megabytes(size)} in place of \
+{megabytes(whole)} ({whole / size:.1f} times smaller),
+and over the plain one again; both give the same rows:
+""")
+    print_table(rows)
+    print(f"""
+  {frames:,} frames of Zstandard are in it; the four together, with an empty cache, decoded \
+{volume["frames_decoded"]:,}
+  and read {megabytes(volume["source_bytes"])}""")
+
+
+def main():
+    if len(sys.argv) not in (2, 3) or any(word.startswith("-") for word in sys.argv[1:]):
+        wants_help = sys.argv[1:] in (["-h"], ["--help"])
+        print(__doc__ if wants_help else "usage: readers.py DATABASE [COMPRESSED]",
+              file=sys.stdout if wants_help else sys.stderr)
+        return 0 if wants_help else 2
+    path, *packed = [os.path.realpath(word) for word in sys.argv[1:]]
+    hugelite = os.environ.get("HUGELITE") or shutil.which("hugelite")
+    if not hugelite:
+        fail("the program hugelite is not in PATH; set HUGELITE")
+    try:
+        plain = readable_by_stock(path)
+        queries = queries_for(plain)
+    except (sqlite3.Error, OSError) as error:
+        fail(f"{path}: {error}")
+    try:
+        if packed:
+            compare_with_compressed(hugelite, path, *packed, queries)
+        else:
+            compare_with_stock(hugelite, path, plain, queries)
+    except OSError as error:
+        fail(error)
     return 0
 
 

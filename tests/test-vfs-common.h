@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * test-vfs-common.h - what the tests of the VFS share: a pool of their own, SQLite's
- * log in memory, short ways to run SQL, and a peer: another process with stock
- * SQLite, as two connections of one process would share SQLite's locks.
+ * log in memory, short ways to run SQL, compressed files, and a peer: another process with
+ * stock SQLite, as two connections of one process would share SQLite's locks.
  */
 #ifndef HUGELITE_TEST_VFS_COMMON_H
 #define HUGELITE_TEST_VFS_COMMON_H
@@ -12,8 +12,10 @@
 #include "test.h"
 
 #include "hugelite-vfs.h"
+#include "seekable.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sqlite3.h>
@@ -21,8 +23,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <zstd.h>
 
 /* ---- the log --------------------------------------------------------------- */
 
@@ -309,6 +313,109 @@ static inline int sql_misses(sqlite3 *db)
 
     sqlite3_db_status(db, SQLITE_DBSTATUS_CACHE_MISS, &misses, &high, 1);
     return misses;
+}
+
+/* ---- files ----------------------------------------------------------------- */
+
+static inline void *file_load(const char *path, size_t *ret_bytes)
+{
+    FILE *f = fopen(path, "rbe");
+    struct stat st;
+    char *bytes;
+
+    EXPECT(f && fstat(fileno(f), &st) == 0);
+    bytes = malloc((size_t)st.st_size + 1);
+    EXPECT(bytes);
+    EXPECT_EQ(fread(bytes, 1, (size_t)st.st_size, f), st.st_size);
+    fclose(f);
+    *ret_bytes = (size_t)st.st_size;
+    return bytes;
+}
+
+static inline void file_store(const char *path, const void *bytes, size_t n)
+{
+    FILE *f = fopen(path, "wbe");
+
+    EXPECT(f);
+    EXPECT_EQ(fwrite(bytes, 1, n, f), n);
+    EXPECT_EQ(fclose(f), 0);
+}
+
+/* Turn over the bits of one byte. */
+static inline void file_spoil(const char *path, uint64_t offset)
+{
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    unsigned char byte;
+
+    EXPECT(fd >= 0);
+    EXPECT_EQ(pread(fd, &byte, 1, (off_t)offset), 1);
+    byte ^= 0xff;
+    EXPECT_EQ(pwrite(fd, &byte, 1, (off_t)offset), 1);
+    close(fd);
+}
+
+/* ---- compressed files ------------------------------------------------------ */
+
+enum { ZST_FRAMES_MAX = 16384 };
+
+struct zst {
+    unsigned nr_frames;
+    uint64_t at[ZST_FRAMES_MAX + 1]; /* where each begins in the file, and where the table does */
+};
+
+/* One frame with a checksum, which is its last four bytes. */
+static inline struct hl_seekable_entry zst_add_frame(ZSTD_CCtx *context, const void *from,
+                                                     size_t bytes, FILE *to)
+{
+    size_t room = ZSTD_compressBound(bytes), n;
+    unsigned char *frame = malloc(room), *sum;
+    struct hl_seekable_entry entry;
+
+    EXPECT(frame);
+    n = ZSTD_compress2(context, frame, room, from, bytes);
+    if (ZSTD_isError(n))
+        test_fail(__FILE__, __LINE__, "zstd: %s", ZSTD_getErrorName(n));
+    EXPECT_EQ(fwrite(frame, 1, n, to), n);
+    sum = frame + n - 4;
+    entry = (struct hl_seekable_entry){
+        .encoded_bytes = (uint32_t)n,
+        .decoded_bytes = (uint32_t)bytes,
+        .checksum = sum[0] | (uint32_t)sum[1] << 8 | (uint32_t)sum[2] << 16 |
+                    (uint32_t)sum[3] << 24,
+    };
+    free(frame);
+    return entry;
+}
+
+/* Write the seekable form of a file, in frames of frame_bytes.  *ret_zst may be NULL. */
+static inline void zst_make(const char *from, const char *to, uint32_t frame_bytes,
+                            struct zst *ret_zst)
+{
+    static struct hl_seekable_entry entries[ZST_FRAMES_MAX];
+    static unsigned char table[ZST_FRAMES_MAX * HL_SEEKABLE_ENTRY_BYTES + 64];
+    ZSTD_CCtx *context = ZSTD_createCCtx();
+    struct zst zst = { 0 };
+    size_t bytes, n;
+    char *image = file_load(from, &bytes);
+    FILE *f = fopen(to, "wbe");
+
+    EXPECT(f && context);
+    ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, 1);
+    ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 1);
+    for (size_t done = 0; done < bytes; done += n, zst.nr_frames++) {
+        n = bytes - done < frame_bytes ? bytes - done : frame_bytes;
+        EXPECT(zst.nr_frames < ZST_FRAMES_MAX);
+        entries[zst.nr_frames] = zst_add_frame(context, image + done, n, f);
+        zst.at[zst.nr_frames + 1] = zst.at[zst.nr_frames] + entries[zst.nr_frames].encoded_bytes;
+    }
+    hl_seekable_write(entries, zst.nr_frames, table);
+    n = hl_seekable_table_bytes(zst.nr_frames);
+    EXPECT_EQ(fwrite(table, 1, n, f), n);
+    EXPECT_EQ(fclose(f), 0);
+    ZSTD_freeCCtx(context);
+    free(image);
+    if (ret_zst)
+        *ret_zst = zst;
 }
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * test-vfs-integrity: a rich database (indexes, large and small rows, FTS5, WITHOUT ROWID,
- * free pages, every page size) reads the same through us as through stock SQLite.
+ * free pages, every page size) reads the same through us, plain and compressed, as through stock
+ * SQLite.
  */
 #include "test-vfs-common.h"
 
@@ -18,9 +19,9 @@ int main(void)
 
     vfs_begin();
     for (unsigned p = 0; p < sizeof page_sizes / sizeof *page_sizes; p++) {
-        sqlite3 *stock, *db, *frozen;
+        sqlite3 *stock, *db, *frozen, *packed;
         char name[30], sql[100];
-        const char *path;
+        const char *path, *zst = test_path(dir, "x.zst");
 
         snprintf(name, sizeof name, "%d.db", page_sizes[p]);
         path = test_path(dir, name);
@@ -42,17 +43,22 @@ int main(void)
             "DELETE FROM t WHERE id % 5 = 0; COMMIT");
         db = vfs_open(path, "");
         frozen = vfs_open(path, "&immutable=1");
+        zst_make(path, zst, 100000, NULL);
+        packed = vfs_open(zst, "");
         for (unsigned q = 0; q < sizeof queries / sizeof *queries; q++) {
             uint64_t hash = sql_hash(stock, queries[q]);
 
             EXPECT(sql_hash(db, queries[q]) == hash);
             EXPECT(sql_hash(frozen, queries[q]) == hash);
+            EXPECT(sql_hash(packed, queries[q]) == hash);
         }
         EXPECT_STR(sql_text(db, "PRAGMA integrity_check"), "ok");
         EXPECT_STR(sql_text(db, "PRAGMA hugelite_mode"), "cached");
         sqlite3_close(stock);
         sqlite3_close(db);
         sqlite3_close(frozen);
+        sqlite3_close(packed);
+        EXPECT_EQ(unlink(zst), 0);
     }
     return 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * test-vfs-no-syscalls: a warm statement on an immutable database makes no system call.
+ * test-vfs-no-syscalls: a warm statement on an immutable or compressed database makes no
+ * system call.
  *
  * The program runs itself under strace. Passes when between two markers, with 10,000 point
  * lookups and 20 scans in autocommit between them, the trace has no line; and, so that we
@@ -91,6 +92,7 @@ static long run(const char *self, const char *path, const char *params)
 int main(int argc, char **argv)
 {
     const char *path = test_path(test_dir(), "x.db");
+    const char *zst = test_path(test_dir(), "x.db.zst");
     long plain;
 
     if (TEST_SANITIZED)
@@ -102,7 +104,9 @@ int main(int argc, char **argv)
     if (system("strace -o /dev/null true 2>/dev/null") != 0)
         test_skip("needs strace, and the right to trace");
     test_db(path, ROWS);
+    zst_make(path, zst, 64 << 10, NULL);
     EXPECT_EQ(run(argv[0], path, "&immutable=1"), 0);
+    EXPECT_EQ(run(argv[0], zst, ""), 0);
     plain = run(argv[0], path, "");
     printf("plain: %ld system calls for 10,020 statements\n", plain);
     EXPECT(plain > 10000);

@@ -3,9 +3,36 @@
  * test-vfs-stat-table: the table hugelite_stat tells what the pool holds.
  *
  * Passes when its figures are those of the C interface, "pool" chooses another pool, a
- * stock connection sees it too, joins with it work, and it cannot be written.
+ * stock connection sees it too, joins with it work, it cannot be written, and the manual page has
+ * all of its columns, in order.
  */
 #include "test-vfs-common.h"
+
+static void manual_has_columns(sqlite3 *db)
+{
+    size_t bytes;
+    char *manual = file_load(TEST_SRCDIR "/../vfs/hugelite-vfs.pod", &bytes), *at;
+    sqlite3_stmt *stmt;
+
+    manual[bytes] = '\0';
+    at = strstr(manual, "\n source ");
+    EXPECT(at);
+    EXPECT_EQ(sqlite3_prepare_v2(db, "SELECT name FROM pragma_table_info('hugelite_stat')", -1,
+                                 &stmt, NULL), SQLITE_OK);
+    while (sqlite3_step(stmt) == SQLITE_ROW) {
+        const char *name = (const char *)sqlite3_column_text(stmt, 0);
+        size_t n = strlen(name);
+
+        EXPECT_MEM(at, "\n ", 2);
+        EXPECT_MEM(at + 2, name, n);
+        EXPECT_EQ(at[2 + n], ' ');
+        at = strchr(at + 1, '\n');
+        EXPECT(at);
+    }
+    EXPECT_EQ(at[1], '\n'); /* and no other */
+    sqlite3_finalize(stmt);
+    free(manual);
+}
 
 int main(void)
 {
@@ -23,6 +50,7 @@ int main(void)
     test_db(b, 1000);
     stock = stock_open(a);
     EXPECT_EQ(sql_int(stock, "SELECT count(*) FROM hugelite_stat"), 0); /* and makes none */
+    manual_has_columns(stock);
 
     one = vfs_open(a, "");
     EXPECT_EQ(sql_int(one, "SELECT count(v) FROM t"), 40000);
@@ -36,16 +64,19 @@ int main(void)
     EXPECT_RC(hugelite_pool_volumes(pool, &vol, 1, &nr), 0);
     EXPECT_EQ(nr, 1);
     snprintf(text, sizeof text,
-             "SELECT printf('%%s %%d %%d %%d %%d %%d %%d %%d %%d %%s %%s %%d %%d %%d %%d',"
+             "SELECT printf('%%s %%d %%d %%d %%d %%d %%d %%d %%d %%d %%d %%s %%s %%d %%d %%d %%d"
+             " %%d',"
              " source, bytes, resident_bytes, fills, source_bytes, evictions, waits, errors,"
-             " superseded, pool_dir, pool_pages, page_bytes, budget_bytes, pool_resident_bytes,"
-             " readers) FROM hugelite_stat WHERE source = '%s'", a);
+             " frames_decoded, early_reads, superseded, pool_dir, pool_pages, page_bytes,"
+             " budget_bytes, pool_resident_bytes, readers, heap_bytes)"
+             " FROM hugelite_stat WHERE source = '%s'", a);
     {
         char *expected = sqlite3_mprintf(
-            "%s %llu %llu %llu %llu %llu %llu %llu %llu %s %s %llu %llu %llu %llu", vol.source,
-            vol.bytes, vol.resident_bytes, vol.fills, vol.source_bytes, vol.evictions, vol.waits,
-            vol.errors, vol.superseded, stat.dir, stat.pages, stat.page_bytes, stat.budget_bytes,
-            stat.resident_bytes, stat.readers);
+            "%s %llu %llu %llu %llu %llu %llu %llu %llu %llu %llu %s %s %llu %llu %llu %llu %llu",
+            vol.source, vol.bytes, vol.resident_bytes, vol.fills, vol.source_bytes, vol.evictions,
+            vol.waits, vol.errors, vol.frames_decoded, vol.early_reads, vol.superseded, stat.dir,
+            stat.pages, stat.page_bytes, stat.budget_bytes, stat.resident_bytes, stat.readers,
+            stat.heap_bytes);
 
         EXPECT_STR(sql_text(stock, text), expected);
         sqlite3_free(expected);

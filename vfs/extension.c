@@ -8,6 +8,7 @@
  *            It stays for the life of the process, for all connections.
  * Using:     file:/data/x.db?vfs=hugelite                      SQLite's locking kept
  *            file:/data/x.db?vfs=hugelite&immutable=1          no lock, no system call
+ *            file:/data/x.db.zst?vfs=hugelite                  the same, see hugelite-pack(1)
  * Parameters: pool=DIR, immutable=1 (uri.c); others named hugelite_... are errors.
  * Active?    SELECT * FROM hugelite_stat;  PRAGMA hugelite_mode;  PRAGMA hugelite_error;
  * Refuses:   to write, and to create: SQLITE_READONLY, SQLITE_CANTOPEN.
@@ -110,7 +111,7 @@ static int on_connection(sqlite3 *db, char **ret_message, const sqlite3_api_rout
     base = our_file(db, "main", &foreign);
     if (base && (message = hl_file_open_error(base, &code))) {
         /* From here SQLite hands the sentence to whoever opens the connection;
-         * from xOpen it would not (file.c, rule 5). */
+         * from xOpen it would not (file.c, rule 6). */
         *ret_message = sqlite3_mprintf("%s", message);
         return code;
     }

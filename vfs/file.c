@@ -10,17 +10,27 @@
  *      opened at once, and from then on there is no lock and no question.
  *   3. Else the file is opened in the VFS below, for reading only.  Its volume waits for
  *      the first lock, as no version can be trusted before.
- *   4. Nothing is ever created or written: SQLITE_OPEN_READONLY is what we answer.
- *   5. What fails is remembered and told by extension.c, where SQLite lets the
+ *   4. Unless its first bytes are not a database's: then the engine is asked at once.  What it
+ *      decodes is immutable, as in rule 2: nobody writes into a compressed file, and no journal
+ *      beside it is its own.  What it refuses is refused; what it takes as it is, is no
+ *      database, and SQLite says so.
+ *   5. Nothing is ever created or written: SQLITE_OPEN_READONLY is what we answer.
+ *   6. What fails is remembered and told by extension.c, where SQLite lets the
  *      sentence through to the user; without it the first read fails.
  *
  * Each read transaction of a file that may change (SHARED lock taken):
- *   6. Still the version we serve: go on.
- *   7. The name leads to another inode: open that one, lock that one, start again.
- *   8. The name is gone, the file is empty, in WAL mode or has a WAL beside it: the
- *      VFS below serves it, as it would without us.
- *   9. Else open the present version, and make sure that the pager forgets what it
+ *   7. Still the version we serve: go on.
+ *   8. The name leads to another inode: open that one, lock that one, start again.
+ *   9. The name is gone, the file is empty, in WAL mode or has a WAL beside it: the
+ *      VFS below serves it, as it would without us.  It is compressed now: an error, as
+ *      SQLite knows only when it opens a file that this one needs no lock.
+ *  10. Else open the present version, and make sure that the pager forgets what it
  *      remembers of the former one.
+ *
+ * Each page, of any file:
+ *  11. A pointer into the cache, if the engine has or gets one; else xRead copies it, which
+ *      knows ways past the cache: for one page of a chunk that is not worth its fill yet, for a
+ *      good frame of a chunk with a bad one, when there is no room.
  *
  * Entry points: hl_file_methods, hl_file_open().  See also: vfs.c, uri.c.
  */
@@ -50,7 +60,9 @@ enum {
     PATIENCE_S = 2,
 
     /* Of the database header: https://sqlite.org/fileformat2.html#the_database_header */
+    HEADER_MAGIC_BYTES = 16,
     HEADER_WRITE_VERSION = 18, /* and the read version behind it: 2 = WAL */
+    HEAD_BYTES = 20,
     HEADER_VERSION = 24,       /* 16 bytes that the pager compares at each transaction */
     VERSION_BYTES = 16,
     HEADER_SCHEMA_COOKIE = 40,
@@ -120,7 +132,7 @@ static int engine_failed(struct hl_file *file, int rc, enum hl_during during)
     return code;
 }
 
-/* Rule 5. */
+/* Rule 6. */
 static int __attribute__((format(printf, 3, 4)))
 open_failed(struct hl_file *file, int code, const char *format, ...)
 {
@@ -199,6 +211,13 @@ static const char *unfit(const char *path)
     return S_ISDIR(st.st_mode) ? "is a directory" : "is not a regular file";
 }
 
+static bool is_empty(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && st.st_size == 0;
+}
+
 static bool has_moved(struct hl_file *file)
 {
     int moved = 0;
@@ -250,14 +269,35 @@ static void drop_volume(struct hl_file *file)
     file->page_bytes = 0; /* another version may have another */
 }
 
-/* Why the file, locked for reading, cannot come from the cache (rule 8); NULL
- * when it can. */
-static const char *reason_against(struct hl_file *file)
+/* The first bytes of the file below; zeros where there are none.  By that VFS, as it minds that
+ * closing a descriptor of our own would drop SQLite's locks. */
+static void read_head(struct hl_file *file, unsigned char head[HEAD_BYTES])
 {
-    unsigned char versions[2] = { 0, 0 };
+    memset(head, 0, HEAD_BYTES);
+    file->real->pMethods->xRead(file->real, head, HEAD_BYTES, 0);
+}
 
-    file->real->pMethods->xRead(file->real, versions, sizeof versions, HEADER_WRITE_VERSION);
-    if (versions[0] == 2 || versions[1] == 2)
+/* Neither a database nor empty: the engine knows whether it is compressed. */
+static bool may_be_compressed(const unsigned char head[HEAD_BYTES])
+{
+    static const unsigned char nothing[HEADER_MAGIC_BYTES];
+
+    return memcmp(head, "SQLite format 3", HEADER_MAGIC_BYTES) != 0 &&
+           memcmp(head, nothing, HEADER_MAGIC_BYTES) != 0;
+}
+
+static bool is_compressed(const struct hl_file *file)
+{
+    return strcmp(hugelite_volume_encoding(file->volume), "raw") != 0;
+}
+
+/* Why the file, locked for reading, cannot come from the cache (rule 9); NULL
+ * when it can. */
+static const char *reason_against(struct hl_file *file, const unsigned char head[HEAD_BYTES])
+{
+    if (may_be_compressed(head))
+        return NULL;
+    if (head[HEADER_WRITE_VERSION] == 2 || head[HEADER_WRITE_VERSION + 1] == 2)
         return "the database is in WAL mode; PRAGMA journal_mode=DELETE, or immutable=1 if "
                "nobody writes, lets it be cached";
     if (exists(sqlite3_filename_wal(file->name)))
@@ -291,12 +331,13 @@ enum outcome { SERVED, AGAIN, MOVED, FAILED };
  * or none.  *ret_code is set when FAILED. */
 static enum outcome settle(struct hl_file *file, int *ret_code)
 {
+    unsigned char head[HEAD_BYTES];
     int rc;
 
     if (file->volume) {
         rc = hugelite_volume_check(file->volume);
         if (rc == 0)
-            return SERVED; /* rule 6 */
+            return SERVED; /* rule 7 */
         if (rc != -ESTALE) {
             *ret_code = engine_failed(file, rc, HL_DURING_READ);
             return FAILED;
@@ -307,11 +348,12 @@ static enum outcome settle(struct hl_file *file, int *ret_code)
 
     if (has_moved(file)) {
         if (access(file->name, F_OK) == 0)
-            return MOVED; /* rule 7 */
+            return MOVED; /* rule 8 */
         serve_directly(file, "the file has been deleted");
         return SERVED;
     }
-    file->why = reason_against(file);
+    read_head(file, head);
+    file->why = reason_against(file, head);
     if (file->why) {
         serve_directly(file, file->why);
         return SERVED;
@@ -323,12 +365,21 @@ static enum outcome settle(struct hl_file *file, int *ret_code)
     if (rc < 0) {
         const char *why = lack(rc);
 
-        if (!why) {
+        if (!why || may_be_compressed(head)) {
             *ret_code = engine_failed(file, rc, HL_DURING_READ);
             return FAILED;
         }
         serve_directly(file, why);
         return SERVED;
+    }
+
+    if (is_compressed(file)) {
+        drop_volume(file);
+        hl_vfs_set_errno(ESTALE);
+        *ret_code = SQLITE_IOERR_READ;
+        tell(file, *ret_code, "%s: is compressed now, it was a plain database when it was opened; "
+             "open it again", file->name);
+        return FAILED;
     }
 
     /* The lock is on the inode that real has open, the volume is of the name:
@@ -339,7 +390,7 @@ static enum outcome settle(struct hl_file *file, int *ret_code)
     }
     rc = hugelite_volume_check(file->volume);
     if (rc == 0)
-        return SERVED; /* rule 9 */
+        return SERVED; /* rule 10 */
     drop_volume(file);
     if (rc == -ESTALE)
         return AGAIN;
@@ -347,7 +398,7 @@ static enum outcome settle(struct hl_file *file, int *ret_code)
     return FAILED;
 }
 
-/* Rule 7.  The new file's schema may differ while its schema cookie does not, as both began
+/* Rule 8.  The new file's schema may differ while its schema cookie does not, as both began
  * at 1: prepared statements would then read the wrong tables.  So the cookie is
  * shown differently for each file. */
 static int open_the_other(struct hl_file *file)
@@ -504,14 +555,15 @@ static int file_read(sqlite3_file *base, void *buffer, int length, sqlite3_int64
     return rc;
 }
 
-/* Anything but a pointer: most are no failure but a page for xRead, which
- * knows a way past the cache. */
+/* Anything but a pointer: most are no failure but a page for xRead (rule 11). */
 static int fetch_failed(struct hl_file *file, int rc)
 {
     switch (-rc) {
-    case ERANGE:
-    case EMFILE:
+    case EAGAIN:
+    case EBADMSG: /* xRead names the frame if it is this page's */
     case EBUSY:
+    case EMFILE:
+    case ERANGE:
     case ETIMEDOUT:
         return SQLITE_OK;
     }
@@ -526,12 +578,13 @@ static inline bool is_last_in_chunk(sqlite3_int64 offset, int length)
 }
 
 /* Then hold the next chunk, too.  Were such pages left to xRead, a scan would fill the
- * pager's own cache with them: one page in 512, and a private copy in each process. */
+ * pager's own cache with them: one page in 512, and a private copy in each process.
+ * A scan comes there next, so it is mostly on its way; if not, xRead it is. */
 static int fetch_next_too(struct hl_file *file, sqlite3_int64 offset, int length)
 {
     const void *next;
 
-    return hugelite_volume_fetch(file->volume, (uint64_t)offset + (uint64_t)length, 1, &next);
+    return hugelite_volume_try_fetch(file->volume, (uint64_t)offset + (uint64_t)length, 1, &next);
 }
 
 static inline void prefetch(const char *from, int length)
@@ -577,7 +630,7 @@ static int file_fetch(sqlite3_file *base, sqlite3_int64 offset, int length, void
     *ret_page = NULL;
     if (__builtin_expect(!file->volume, 0))
         return SQLITE_OK;
-    rc = hugelite_volume_fetch(file->volume, (uint64_t)offset, (uint32_t)length, &page);
+    rc = hugelite_volume_try_fetch(file->volume, (uint64_t)offset, (uint32_t)length, &page);
     if (__builtin_expect(rc < 0, 0))
         return fetch_failed(file, rc);
     if (__builtin_expect(is_last_in_chunk(offset, length), 0)) {
@@ -706,10 +759,10 @@ static void mmap_size(struct hl_file *file, sqlite3_int64 *bytes)
 static int pragma(struct hl_file *file, char **args)
 {
     if (sqlite3_stricmp(args[1], "hugelite_mode") == 0) {
-        if (file->immutable && file->volume)
-            args[0] = sqlite3_mprintf("immutable");
+        if (file->volume && is_compressed(file))
+            args[0] = sqlite3_mprintf("immutable, %s", hugelite_volume_encoding(file->volume));
         else if (file->volume)
-            args[0] = sqlite3_mprintf("cached");
+            args[0] = sqlite3_mprintf(file->immutable ? "immutable" : "cached");
         else if (file->why)
             args[0] = sqlite3_mprintf("direct: %s", file->why);
         else
@@ -890,20 +943,49 @@ static int open_real_first(struct hl_file *file)
     return SQLITE_OK;
 }
 
+static int refused(struct hl_file *file, int rc)
+{
+    hl_vfs_set_errno(-rc);
+    return open_failed(file, hl_vfs_code(rc, HL_DURING_OPEN), "%s", hugelite_error());
+}
+
+/* Rule 2. */
 static int open_immutable(struct hl_file *file, bool remote)
 {
     int rc = hugelite_volume_open(file->pool, file->name, &file->volume);
 
-    if (rc == -ENODATA && !remote) {
+    if (rc == -ENODATA && !remote && is_empty(file->name)) { /* not: decodes to nothing */
         serve_directly(file, lack(rc));
         return open_real_first(file);
     }
-    if (rc < 0) {
-        hl_vfs_set_errno(-rc);
-        return open_failed(file, hl_vfs_code(rc, HL_DURING_OPEN), "%s", hugelite_error());
-    }
-    if (!remote)
+    if (rc < 0)
+        return refused(file, rc);
+    if (!remote && !is_compressed(file))
         warn_of_writers(file);
+    return SQLITE_OK;
+}
+
+/* Rules 3 and 4. */
+static int open_plain_or_compressed(struct hl_file *file)
+{
+    unsigned char head[HEAD_BYTES];
+    int rc = open_real_first(file);
+
+    if (rc != SQLITE_OK || file->code)
+        return rc;
+    read_head(file, head);
+    if (!may_be_compressed(head))
+        return SQLITE_OK;
+
+    rc = hugelite_volume_open(file->pool, file->name, &file->volume);
+    if (rc == 0 && !is_compressed(file)) {
+        drop_volume(file); /* until there is a lock */
+        return SQLITE_OK;
+    }
+    close_real(file);
+    if (rc < 0)
+        return refused(file, rc);
+    file->immutable = true;
     return SQLITE_OK;
 }
 
@@ -943,7 +1025,7 @@ static int open_file(struct hl_file *file)
         hl_vfs_set_errno(-rc);
         return open_failed(file, SQLITE_CANTOPEN, "%s", hugelite_error());
     }
-    return file->immutable ? open_immutable(file, uri.remote) : open_real_first(file);
+    return file->immutable ? open_immutable(file, uri.remote) : open_plain_or_compressed(file);
 }
 
 int hl_file_open(const char *name, sqlite3_file *base, int flags, int *ret_flags)
@@ -962,7 +1044,7 @@ int hl_file_open(const char *name, sqlite3_file *base, int flags, int *ret_flags
     if (file->code)
         file->immutable = false;
     base->pMethods = &hl_file_methods;
-    if (ret_flags) /* rule 4 */
+    if (ret_flags) /* rule 5 */
         *ret_flags = (flags & ~(SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE)) |
                      SQLITE_OPEN_READONLY;
     return rc;
