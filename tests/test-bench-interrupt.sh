@@ -16,7 +16,7 @@ import os, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 os.setpgid(0, 0)
 os.execv(sys.argv[1], sys.argv[1:])' "$HUGELITE" bench --size 16M --seconds 0.3 --rounds 20 \
-        --processes 2 --pool "$pooldir" >"$tmpdir/out" 2>"$tmpdir/err" &
+        --processes 2 --pool "$pooldir" "$@" >"$tmpdir/out" 2>"$tmpdir/err" &
     pid=$!
     # Before that, the signal would meet bash or Python.
     for _ in $(seq 1000); do
@@ -28,8 +28,10 @@ os.execv(sys.argv[1], sys.argv[1:])' "$HUGELITE" bench --size 16M --seconds 0.3 
 python=$(command -v python3) || skip "needs python3"
 requires ps
 
-for delay in 0.05 0.4 1.5 3; do
-    start
+interrupt() {
+    local delay=$1
+    shift
+    start "$@"
     sleep "$delay"
     kill -INT "$pid"
     status=0
@@ -38,6 +40,15 @@ for delay in 0.05 0.4 1.5 3; do
     expect 0 "$(alive "$pid")" "processes alive after Ctrl-C at $delay s"
     expect "" "$(ls "$place")" "on the pool's mount after Ctrl-C at $delay s"
     expect "" "$(ls "$tmpdir" | grep hugelite-bench || true)" "in TMPDIR after Ctrl-C at $delay s"
+    ! cat /sys/block/loop*/loop/backing_file 2>/dev/null | grep -q "$tmpdir" ||
+        die "a loop device after Ctrl-C at $delay s"
+}
+for delay in 0.05 0.4 1.5 3; do
+    interrupt $delay
+done
+# while it packs, makes a squashfs image, unpacks, has it mounted
+for delay in 0.4 0.8 2; do
+    interrupt $delay --cases coldscan
 done
 
 start

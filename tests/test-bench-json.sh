@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # `hugelite bench --json` on a small database of its own: every case for every system
-# that can run here, the promise that N cold readers read the source once, the database
+# that can run here, the promise that N cold readers read the source once (but for the few
+# pages that are served before their chunk is filled), the database
 # kept in --dir and used again as it is, and nothing else left behind.
 . ./functions.sh
 requires python3
@@ -50,7 +51,7 @@ assert not got, list(got)
 assert {x["system"] for x in r["further_reader"]} == set(runs)
 assert [x["readers"] for x in r["cold_readers"]] == [1, 2]
 for x in r["cold_readers"]:
-    assert x["source_bytes"] == size, x
+    assert size <= x["source_bytes"] <= size + x["readers"] * 8 * 4096, x
     assert x["fills"] == -(-size // (2 << 20)), x
 PY
 die "wrong report: $(cat "$tmpdir/first")"
@@ -63,7 +64,7 @@ expect "$stamp" "$(stat -c '%i %y' "$db")" "the kept database"
 sqlite=$(command -v sqlite3) || skip "the rest needs the command sqlite3"
 "$sqlite" "$db" 'PRAGMA user_version=77'
 bench --systems hugelite
-expect 1 "$("$sqlite" "$db" 'PRAGMA user_version')" "the stamp of the database made anew"
+expect 2 "$("$sqlite" "$db" 'PRAGMA user_version')" "the stamp of the database made anew"
 
 expect "$db" "$(ls -d "$tmpdir"/keep/*)" "in --dir"
 [ ! -e "$pooldir" ] || die "the pool was made by the benchmark and is still there"

@@ -5,7 +5,7 @@
 . ./functions.sh
 requires python3
 
-for program in micro-pool micro-vfs; do
+for program in micro-pool micro-codec micro-vfs; do
     exe=$abs_top_builddir/bench/$program
     [ -x "$exe" ] || skip "bench/$program is not built: Google Benchmark was not found"
     export TMPDIR=$tmpdir HUGELITE_TEST_POOLS=${pooldir%/pool}
@@ -30,6 +30,9 @@ for key in "kernel", "pool", "huge_pages":
 if program == "micro-pool":
     fill = next(b for n, b in done.items() if n.startswith("BM_fill/"))
     assert fill.get("error_occurred") or fill["ratio"] > 0, fill
+if program == "micro-codec":
+    for name, b in done.items():
+        assert name.startswith("BM_libzstd") or b["ratio"] > 0, b
 PY
     left=$(ls "$tmpdir" "${pooldir%/pool}" | grep hugelite-micro || true)
     expect "" "$left" "left behind by $program"

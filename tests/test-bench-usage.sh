@@ -35,7 +35,7 @@ wrong "needs a value" --rounds
 expect_status 0 "$HUGELITE" bench --help
 cp "$tmpdir/out" "$tmpdir/help"
 expect_status 0 "$HUGELITE" bench --version
-for option in $(grep -o -- '--[a-z]*' "$tmpdir/help" | sort -u); do
+for option in $(grep -o -- '--[a-z][a-z-]*' "$tmpdir/help" | sort -u); do
     case $option in --help | --version) continue ;; esac
     grep -q -- "=item.*B<$option>" "$srcdir/../tools/hugelite-bench.pod" ||
         die "$option is not in the manual page"

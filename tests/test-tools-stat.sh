@@ -29,10 +29,10 @@ a_chunks=$(((a_bytes + chunk - 1) / chunk))
 expect_status 0 "$HUGELITE" stat --json
 expect 1 "$(wc -l <"$tmpdir/out")" "lines of JSON"
 expect "['version', 'pool', 'volumes']" "$(json 'list(d)')"
-expect "['dir', 'pages', 'page_bytes', 'budget_bytes', 'resident_bytes', 'readers']" \
+expect "['dir', 'pages', 'page_bytes', 'budget_bytes', 'resident_bytes', 'readers', 'heap_bytes']" \
     "$(json 'list(d["pool"])')"
-expect "['source', 'bytes', 'resident_bytes', 'fills', 'source_bytes', 'evictions', 'waits', 'errors']" \
-    "$(json 'list(d["volumes"][0])')"
+volume_keys="'source', 'bytes', 'resident_bytes', 'fills', 'source_bytes', 'evictions', 'waits', 'errors'"
+expect "[$volume_keys, 'frames_decoded', 'early_reads']" "$(json 'list(d["volumes"][0])')"
 expect 1 "$(json 'd["version"]')" version
 expect "$pooldir" "$(json 'd["pool"]["dir"]')" pool.dir
 expect 33554432 "$(json 'd["pool"]["budget_bytes"]')" pool.budget_bytes
@@ -44,7 +44,7 @@ expect "['$tmpdir/a.db', '$tmpdir/b.db']" "$(json 'sorted(v["source"] for v in d
 a='[v for v in d["volumes"] if v["source"].endswith("a.db")][0]'
 expect "$a_bytes $((a_chunks * chunk)) $a_chunks $a_bytes" \
     "$(json "'%d %d %d %d' % ($a['bytes'], $a['resident_bytes'], $a['fills'], $a['source_bytes'])")"
-expect "0 0 0" "$(json "'%d %d %d' % ($a['evictions'], $a['waits'], $a['errors'])")"
+expect "0 0" "$(json "'%d %d' % ($a['evictions'], $a['errors'])")"
 expect True "$(json "all(type(x) is int for v in d['volumes'] for k, x in v.items() if k != 'source')")"
 
 # The table has the same figures and titles.

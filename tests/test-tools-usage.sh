@@ -6,7 +6,7 @@
 
 . ./functions.sh
 
-commands="doctor setup sql warm evict stat bench"
+commands="doctor setup sql pack verify warm evict stat bench"
 
 quiet_err() { [ ! -s "$tmpdir/err" ] || die "$1: unexpected on stderr: $(cat "$tmpdir/err")"; }
 quiet_out() { [ ! -s "$tmpdir/out" ] || die "$1: unexpected on stdout: $(cat "$tmpdir/out")"; }
@@ -74,6 +74,29 @@ wrong "SOURCE is empty" sql ''
 wrong "unexpected argument 'b'" sql x.db a b
 wrong "--mode 'html': not one of list, column, csv, json" sql --mode html x.db
 wrong "'--mode' needs a value" sql x.db --mode
+wrong "name IN" pack
+wrong "name IN" pack x.db
+wrong "unexpected argument 'z'" pack x y z
+wrong "IN is empty" pack '' y
+wrong "OUT is empty" pack x ''
+wrong "OUT '-': must be a file" pack x -
+wrong "--level '0': not a number from 1 to 22" pack x y --level 0
+wrong "--level '23': not a number" pack x y --level 23
+wrong "--level '3x': not a number" pack x y --level 3x
+wrong "--level '': not a number" pack x y --level ''
+wrong "--frame '64Q': not a size as in 64K" pack x y --frame 64Q
+wrong "--frame '0': not a power of two from 4K to 2M" pack x y --frame 0
+wrong "--frame '2K': not a power of two" pack x y --frame 2K
+wrong "--frame '4M': not a power of two" pack x y --frame 4M
+wrong "--frame '100000': not a power of two" pack x y --frame 100000
+wrong "--threads '0': not a number from 1 to" pack x y --threads 0
+wrong "--threads '-1': not a number from 1 to" pack x y --threads -1
+wrong "'--frame' needs a value" pack x y --frame
+wrong "'--force' takes no value" pack x y --force=1
+wrong "which database?" verify
+wrong "unexpected argument 'y'" verify x y
+wrong "--threads 'many': not a number from 1 to" verify x --threads many
+wrong "SOURCE is empty" verify ''
 wrong "which database?" warm
 wrong "unexpected argument 'y'" warm x y
 wrong "which database?" evict

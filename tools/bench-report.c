@@ -38,6 +38,10 @@ static const struct {
                            false, true, BENCH_G_FRESH },
     [BENCH_FRESH_SQL] = { "fresh_sql", "fresh process: your statement",
                            false, true, BENCH_G_FRESH },
+    [BENCH_SORT] = { "sort", "fresh process: sort of a million rows",
+                     false, true, BENCH_G_ANALYTIC },
+    [BENCH_GROUP] = { "group", "fresh process: GROUP BY", false, true, BENCH_G_ANALYTIC },
+    [BENCH_JOIN] = { "join", "fresh process: join", false, true, BENCH_G_ANALYTIC },
 };
 
 const char *bench_case_name(enum bench_case which)
@@ -96,6 +100,12 @@ static double median_of(const double *values, unsigned nr)
     return nr % 2 ? sorted[nr / 2] : (sorted[nr / 2 - 1] + sorted[nr / 2]) / 2;
 }
 
+void bench_add(struct bench_series *series, double value)
+{
+    if (series->nr < BENCH_MAX_ROUNDS)
+        series->round[series->nr++] = value;
+}
+
 double bench_median(const struct bench_series *series)
 {
     return median_of(series->round, series->nr);
@@ -148,7 +158,7 @@ static void cpu_name(char *out, size_t room)
 
 #define LABEL_WIDTH 38
 
-static void format_value(char *out, size_t room, double value, bool is_rate)
+void bench_format_value(char *out, size_t room, double value, bool is_rate)
 {
     if (is_rate)
         snprintf(out, room, value < 99950 ? "%.1f k" : "%.0f k", value / 1e3);
@@ -199,7 +209,7 @@ static void print_case(const struct bench_config *config, const struct bench_res
                        enum bench_case c)
 {
     unsigned columns = cases[c].is_fresh ? 1 : config->nr_counts;
-    char text[64];
+    char text[64], bytes[HL_UNITS_ROOM];
 
     printf("%-*s", LABEL_WIDTH, cases[c].title);
     for (unsigned n = 0; n < columns; n++) {
@@ -224,9 +234,9 @@ static void print_case(const struct bench_config *config, const struct bench_res
                 printf(last ? " %11s" : " %11s %9s %7s", "-", "", "");
                 continue;
             }
-            format_value(text, sizeof text, bench_median(series), cases[c].is_rate);
+            bench_format_value(text, sizeof text, bench_median(series), cases[c].is_rate);
             printf(" %11s", text);
-            format_value(text, sizeof text, bench_best(series, cases[c].is_rate),
+            bench_format_value(text, sizeof text, bench_best(series, cases[c].is_rate),
                          cases[c].is_rate);
             printf(" %9s", text);
             if (s != BENCH_HUGELITE && ratio > 0)
@@ -236,6 +246,9 @@ static void print_case(const struct bench_config *config, const struct bench_res
         }
         putchar('\n');
     }
+    if (bench_median(&r->heap_bytes[c]) > 0)
+        printf("  (hugelite's heap took %s of huge pages)\n",
+               hl_units_short(bytes, (uint64_t)bench_median(&r->heap_bytes[c])));
     putchar('\n');
 }
 
@@ -266,9 +279,40 @@ static void memory_block(const struct bench_config *config, const struct bench_r
     putchar('\n');
 }
 
+static void say_cold_readers(const struct bench_config *config, const struct bench_results *r)
+{
+    char bytes[HL_UNITS_ROOM], slowest[64], fastest[64];
+    bool any = false;
+
+    for (unsigned s = 0; s < BENCH_NR_SYSTEMS; s++)
+        for (unsigned n = 0; n < config->nr_counts; n++) {
+            const struct bench_cold_readers *c = &r->cold[s][n];
+            uint64_t size = s == BENCH_ZST ? config->packing.bytes : config->db_bytes;
+
+            if (!c->done)
+                continue;
+            any = true;
+            bench_format_value(slowest, sizeof slowest, c->seconds, false);
+            bench_format_value(fastest, sizeof fastest, c->fastest, false);
+            printf("%s, %u reader%s at once, cold cache: %s", config->systems[s].label, c->readers,
+                   plural(c->readers), slowest);
+            if (c->readers > 1)
+                printf(", the fastest %s", fastest);
+            printf("; read %s of the source, %.3f of its size, in %" PRIu64 " fills",
+                   hl_units_bytes(bytes, c->source_bytes), (double)c->source_bytes / (double)size,
+                   c->fills);
+            if (s == BENCH_ZST)
+                printf("; decoded %" PRIu64 " frames, there are %" PRIu64, c->frames_decoded,
+                       config->packing.frames);
+            putchar('\n');
+        }
+    if (any)
+        putchar('\n');
+}
+
 void bench_report_table(const struct bench_config *config, const struct bench_results *r)
 {
-    char bytes[HL_UNITS_ROOM], each[64];
+    char bytes[HL_UNITS_ROOM];
 
     bench_progress("%s", "");
     say_head(config);
@@ -276,15 +320,9 @@ void bench_report_table(const struct bench_config *config, const struct bench_re
         if (measured(r, c, config->nr_counts))
             print_case(config, r, c);
     memory_block(config, r);
-    for (unsigned n = 0; n < config->nr_counts; n++) {
-        if (!r->cold[n].done)
-            continue;
-        format_value(each, sizeof each, r->cold[n].seconds, false);
-        printf("%u reader%s at once, cold cache: %s; read %s of the source, %.3f of its size, in %"
-               PRIu64 " fills\n", r->cold[n].readers, plural(r->cold[n].readers), each,
-               hl_units_bytes(bytes, r->cold[n].source_bytes),
-               (double)r->cold[n].source_bytes / (double)config->db_bytes, r->cold[n].fills);
-    }
+    say_cold_readers(config, r);
+    bench_report_cold_table(config, r);
+    bench_report_pack_table(config, r);
     if (config->mmap_bytes && config->mmap_bytes < config->db_bytes)
         printf("note: this SQLite maps at most %s of a file; the rest it reads with pread\n",
                hl_units_bytes(bytes, config->mmap_bytes));
@@ -300,9 +338,9 @@ void bench_report_table(const struct bench_config *config, const struct bench_re
 
 /* ---- JSON --------------------------------------------------------------- */
 
-static void json_series(struct hl_json *json, const struct bench_series *series)
+void bench_json_series(struct hl_json *json, const char *key, const struct bench_series *series)
 {
-    hl_json_open(json, "rounds", '[');
+    hl_json_open(json, key, '[');
     for (unsigned i = 0; i < series->nr; i++)
         hl_json_real(json, NULL, series->round[i]);
     hl_json_close(json, ']');
@@ -330,6 +368,20 @@ static void json_context(struct hl_json *json, const struct bench_config *config
     hl_json_number(json, "left_page_cache_bytes", config->left_cache);
     hl_json_number(json, "rounds", config->rounds);
     hl_json_real(json, "seconds", config->seconds);
+    hl_json_close(json, '}');
+}
+
+static void json_cold_readers(struct hl_json *json, const char *system,
+                              const struct bench_cold_readers *cold)
+{
+    hl_json_open(json, NULL, '{');
+    hl_json_string(json, "system", system);
+    hl_json_number(json, "readers", cold->readers);
+    hl_json_real(json, "seconds", cold->seconds);
+    hl_json_real(json, "fastest_seconds", cold->fastest);
+    hl_json_number(json, "source_bytes", cold->source_bytes);
+    hl_json_number(json, "fills", cold->fills);
+    hl_json_number(json, "frames_decoded", cold->frames_decoded);
     hl_json_close(json, '}');
 }
 
@@ -381,7 +433,9 @@ void bench_report_json(const struct bench_config *config, const struct bench_res
                 hl_json_real(&json, "best", bench_best(series, cases[c].is_rate));
                 if (ratio > 0)
                     hl_json_real(&json, "ratio", ratio);
-                json_series(&json, series);
+                if (s == BENCH_HUGELITE && bench_median(&r->heap_bytes[c]) > 0)
+                    hl_json_number(&json, "heap_bytes", (uint64_t)bench_median(&r->heap_bytes[c]));
+                bench_json_series(&json, "rounds", series);
                 hl_json_close(&json, '}');
             }
     hl_json_close(&json, ']');
@@ -399,16 +453,12 @@ void bench_report_json(const struct bench_config *config, const struct bench_res
     hl_json_close(&json, ']');
 
     hl_json_open(&json, "cold_readers", '[');
-    for (unsigned n = 0; n < config->nr_counts; n++) {
-        if (!r->cold[n].done)
-            continue;
-        hl_json_open(&json, NULL, '{');
-        hl_json_number(&json, "readers", r->cold[n].readers);
-        hl_json_real(&json, "seconds", r->cold[n].seconds);
-        hl_json_number(&json, "source_bytes", r->cold[n].source_bytes);
-        hl_json_number(&json, "fills", r->cold[n].fills);
-        hl_json_close(&json, '}');
-    }
+    for (unsigned x = 0; x < BENCH_NR_SYSTEMS; x++)
+        for (unsigned n = 0; n < config->nr_counts; n++)
+            if (r->cold[x][n].done)
+                json_cold_readers(&json, config->systems[x].name, &r->cold[x][n]);
     hl_json_close(&json, ']');
+    bench_report_cold_json(&json, config, r);
+    bench_report_pack_json(&json, r);
     hl_json_close(&json, '}');
 }

@@ -25,19 +25,83 @@
 #include "hugelite.h"
 #include "hugelite-vfs.h"
 #include "bench.h"
+#include "heap.h"
 #include "tools.h"
 
 /* Beyond the database's own chunks, for the pool's control segment and the free
  * pages it likes to keep. */
 #define POOL_SPARE_CHUNKS 32
+#define SMALL_POOL_MIN_CHUNKS 16u
+
+#define BIT(group) (1u << BENCH_G_##group)
+#define ALL_GROUPS ((1u << BENCH_NR_GROUPS) - 1)
+#define PLAIN (BENCH_WARM_GROUPS | BIT(FRESH))
 
 const struct bench_system bench_systems[BENCH_NR_SYSTEMS] = {
-    [BENCH_STOCK] = { "stock", "stock", .wanted = true },
-    [BENCH_MMAP] = { "mmap", "stock, immutable, mmap", .wanted = true },
-    [BENCH_COPY] = { "copy", "stock, mmap of a hugetlbfs copy", .wanted = true },
-    [BENCH_CACHE] = { "cache", "stock, immutable, all in its cache", .wanted = false },
-    [BENCH_HUGELITE] = { "hugelite", "hugelite", .wanted = true },
+    [BENCH_STOCK] = { "stock", "stock", PLAIN | BIT(COLD_LOOKUP), PLAIN | BIT(COLD_LOOKUP) },
+    [BENCH_MMAP] = { "mmap", "stock, immutable, mmap", PLAIN | BIT(COLD_LOOKUP) | BIT(ANALYTIC),
+                     PLAIN | BIT(COLD_LOOKUP) | BIT(ANALYTIC) },
+    [BENCH_COPY] = { "copy", "stock, mmap of a hugetlbfs copy", PLAIN, PLAIN },
+    [BENCH_CACHE] = { "cache", "stock, immutable, all in its cache", BENCH_WARM_GROUPS, 0 },
+    [BENCH_PREAD] = { "pread", "stock, immutable, pread", PLAIN | BIT(COLD_LOOKUP),
+                      BIT(COLD_LOOKUP) },
+    [BENCH_HUGELITE] = { "hugelite", "hugelite", ALL_GROUPS & ~BIT(PACK),
+                         ALL_GROUPS & ~BIT(PACK) },
+    [BENCH_ZST] = { "zst", "hugelite, compressed", ALL_GROUPS & ~BIT(ANALYTIC),
+                    BIT(COLD_SCAN) | BIT(COLD_LOOKUP) | BIT(PACK) },
+    [BENCH_SMALL] = { "small", "hugelite, a pool of a quarter", BIT(COLD_LOOKUP),
+                      BIT(COLD_LOOKUP) },
+    [BENCH_NOHEAP] = { "noheap", "hugelite, usual heap", BIT(ANALYTIC), BIT(ANALYTIC) },
+    [BENCH_UNPACK] = { "unpack", "zstd -d, then stock with mmap", BIT(COLD_SCAN), BIT(COLD_SCAN) },
+    [BENCH_SQUASHFS] = { "squashfs", "squashfs, stock with mmap", BIT(COLD_SCAN) | BIT(COLD_LOOKUP),
+                         BIT(COLD_SCAN) | BIT(COLD_LOOKUP) },
 };
+
+bool bench_takes_part(const struct bench_config *config, unsigned system, enum bench_group group,
+                      unsigned readers)
+{
+    const struct bench_system *s = &config->systems[system];
+
+    return s->wanted && !s->skipped && s->groups >> group & 1 && readers <= s->max_readers;
+}
+
+bool bench_is_hugelite(enum bench_system_id system)
+{
+    return system == BENCH_HUGELITE || system == BENCH_ZST || system == BENCH_SMALL
+           || system == BENCH_NOHEAP;
+}
+
+void bench_heap_start(const struct bench_config *config, enum bench_system_id system)
+{
+    /* Without huge pages for it the program goes on with its usual memory. */
+    if (bench_is_hugelite(system) && system != BENCH_NOHEAP && !config->no_huge_heap)
+        hl_heap_start(HL_HEAP_SQLITE | HL_HEAP_DECODE);
+}
+
+const char *bench_source(const struct bench_config *config, enum bench_system_id system)
+{
+    static char path[PATH_MAX];
+
+    switch (system) {
+    case BENCH_COPY:
+        return config->copy;
+    case BENCH_ZST:
+        return config->packed;
+    case BENCH_UNPACK:
+        return config->unpacked;
+    case BENCH_SQUASHFS:
+        snprintf(path, sizeof path, "%.3800s%.255s", config->squashfs_mount,
+                 strrchr(config->db, '/'));
+        return path;
+    default:
+        return config->db;
+    }
+}
+
+const char *bench_pool(const struct bench_config *config, enum bench_system_id system)
+{
+    return system == BENCH_SMALL ? config->small_pool : config->pool;
+}
 
 /* ---- directories of our own --------------------------------------------- */
 
@@ -111,10 +175,11 @@ int bench_dir_make(const char *parent, char ret_dir[PATH_MAX])
 
 void bench_cleanup(struct bench_config *config)
 {
-    char *const dirs[] = { config->huge_dir, config->shm_dir, config->db_dir,
+    char *const dirs[] = { config->huge_dir, config->shm_dir, config->work_dir, config->db_dir,
                            config->pool_made ? config->pool : NULL };
 
     bench_children_kill();
+    bench_packed_cleanup(config);
     if (config->db_building[0])
         unlink(config->db_building);
     for (unsigned i = 0; i < sizeof dirs / sizeof *dirs; i++)
@@ -189,19 +254,19 @@ static void parent_of(const char *path, char ret_parent[PATH_MAX])
 int bench_job_read_file(const struct bench_config *config, uint64_t arg,
                         struct bench_reply *reply)
 {
-    int fd = open(config->db, O_RDONLY | O_CLOEXEC);
+    const char *path = bench_source(config, (enum bench_system_id)arg);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
     char *buffer = malloc(HUGELITE_CHUNK_BYTES);
     uint64_t offset = 0;
     ssize_t n;
 
-    (void)arg;
     if (fd < 0 || !buffer)
-        return bench_fail(reply, errno, "%s: %s", config->db, strerror(errno));
+        return bench_fail(reply, errno, "%s: %s", path, strerror(errno));
     posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
     while ((n = pread(fd, buffer, HUGELITE_CHUNK_BYTES, (off_t)offset)) > 0)
         offset += (uint64_t)n;
     if (n < 0)
-        return bench_fail(reply, errno, "%s: %s", config->db, strerror(errno));
+        return bench_fail(reply, errno, "%s: %s", path, strerror(errno));
     return 0;
 }
 
@@ -274,6 +339,8 @@ static int find_volume(struct hugelite_pool *pool, const char *source,
             reply->source_bytes = volumes[i].source_bytes;
             reply->fills = volumes[i].fills;
             reply->resident_bytes = volumes[i].resident_bytes;
+            reply->frames_decoded = volumes[i].frames_decoded;
+            reply->early_reads = volumes[i].early_reads;
             free(volumes);
             return 0;
         }
@@ -282,18 +349,19 @@ static int find_volume(struct hugelite_pool *pool, const char *source,
 }
 
 /* Make or attach the pool and make the whole database resident, which is the
- * touch of its memory too: in a virtual machine the first one costs milliseconds. */
-static int job_pool_warm(const struct bench_config *config, uint64_t budget,
-                         struct bench_reply *reply)
+ * touch of its memory too: in a virtual machine the first one costs milliseconds.  What a pool
+ * has no room for it fills and pushes out again. */
+static int pool_warm(const struct bench_config *config, enum bench_system_id system,
+                     uint64_t budget, struct bench_reply *reply)
 {
     struct hugelite_pool_opts opts = { .size = sizeof opts, .budget_bytes = budget };
     struct hugelite_pool_stat stat;
     struct hugelite_pool *pool;
     struct hugelite_volume *vol;
-    int rc = hugelite_pool_open(config->pool, &opts, &pool);
+    int rc = hugelite_pool_open(bench_pool(config, system), &opts, &pool);
 
     if (rc == 0)
-        rc = hugelite_volume_open(pool, config->db, &vol);
+        rc = hugelite_volume_open(pool, bench_source(config, system), &vol);
     if (rc == 0)
         rc = hugelite_volume_warm(vol, 0, 0, NULL, NULL);
     if (rc == 0)
@@ -302,23 +370,42 @@ static int job_pool_warm(const struct bench_config *config, uint64_t budget,
         return bench_fail(reply, -rc, "%s", hugelite_error());
     snprintf(reply->pages, sizeof reply->pages, "%s", stat.pages);
     reply->page_bytes = stat.page_bytes;
-    rc = find_volume(pool, config->db, reply);
+    rc = find_volume(pool, bench_source(config, system), reply);
     hugelite_volume_close(vol);
     hugelite_pool_close(pool);
     return rc;
 }
 
-static int pool_look(const struct bench_config *config, bool evict, struct bench_reply *reply)
+static int job_pool_warm(const struct bench_config *config, uint64_t budget,
+                         struct bench_reply *reply)
+{
+    return pool_warm(config, BENCH_HUGELITE, budget, reply);
+}
+
+static int job_packed_warm(const struct bench_config *config, uint64_t budget,
+                           struct bench_reply *reply)
+{
+    return pool_warm(config, BENCH_ZST, budget, reply);
+}
+
+static int job_small_warm(const struct bench_config *config, uint64_t budget,
+                          struct bench_reply *reply)
+{
+    return pool_warm(config, BENCH_SMALL, budget, reply);
+}
+
+static int pool_look(const struct bench_config *config, enum bench_system_id system, bool evict,
+                     struct bench_reply *reply)
 {
     struct hugelite_pool_opts opts = { .size = sizeof opts, .existing = 1 };
     struct hugelite_pool *pool;
-    int rc = hugelite_pool_open(config->pool, &opts, &pool);
+    int rc = hugelite_pool_open(bench_pool(config, system), &opts, &pool);
 
     if (rc == 0 && evict)
-        rc = hugelite_pool_evict(pool, config->db, NULL);
+        rc = hugelite_pool_evict(pool, bench_source(config, system), NULL);
     if (rc < 0)
         return bench_fail(reply, -rc, "%s", hugelite_error());
-    rc = find_volume(pool, config->db, reply);
+    rc = find_volume(pool, bench_source(config, system), reply);
     hugelite_pool_close(pool);
     return rc;
 }
@@ -326,15 +413,13 @@ static int pool_look(const struct bench_config *config, bool evict, struct bench
 int bench_job_pool_evict(const struct bench_config *config, uint64_t arg,
                          struct bench_reply *reply)
 {
-    (void)arg;
-    return pool_look(config, true, reply);
+    return pool_look(config, (enum bench_system_id)arg, true, reply);
 }
 
 int bench_job_pool_stat(const struct bench_config *config, uint64_t arg,
                         struct bench_reply *reply)
 {
-    (void)arg;
-    return pool_look(config, false, reply);
+    return pool_look(config, (enum bench_system_id)arg, false, reply);
 }
 
 /* ---- opening ------------------------------------------------------------ */
@@ -382,16 +467,19 @@ int bench_system_open(const struct bench_config *config, enum bench_system_id sy
     const char *vfs = "unix";
     int rc;
 
-    escape(system == BENCH_COPY ? config->copy : config->db, path, sizeof path);
+    escape(bench_source(config, system), path, sizeof path);
     switch (system) {
     case BENCH_STOCK:
         snprintf(uri, sizeof uri, "file:%s?mode=ro", path);
         break;
     case BENCH_HUGELITE:
+    case BENCH_ZST:
+    case BENCH_SMALL:
+    case BENCH_NOHEAP:
         rc = hugelite_vfs_register(0);
         if (rc != SQLITE_OK)
             return bench_fail(reply, EIO, "registering the VFS: %s", sqlite3_errstr(rc));
-        escape(config->pool, pool, sizeof pool);
+        escape(bench_pool(config, system), pool, sizeof pool);
         snprintf(uri, sizeof uri, "file:%s?vfs=hugelite&immutable=1&pool=%s", path, pool);
         vfs = NULL;
         break;
@@ -402,7 +490,8 @@ int bench_system_open(const struct bench_config *config, enum bench_system_id sy
     if (rc != SQLITE_OK)
         return bench_fail(reply, EIO, "%s: %s", uri, sqlite3_errmsg(*ret_db));
 
-    if (system == BENCH_MMAP || system == BENCH_COPY) {
+    if (system == BENCH_MMAP || system == BENCH_COPY || system == BENCH_UNPACK
+        || system == BENCH_SQUASHFS) {
         if (pragma(*ret_db, "mmap_size", INT64_MAX, &mapped, reply) < 0)
             return reply->rc;
         reply->mapped_bytes = (uint64_t)mapped;
@@ -416,9 +505,7 @@ int bench_system_open(const struct bench_config *config, enum bench_system_id sy
 
 /* ---- preparation -------------------------------------------------------- */
 
-static void skip(struct bench_system *system, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-static void skip(struct bench_system *system, const char *format, ...)
+void bench_skip(struct bench_system *system, const char *format, ...)
 {
     va_list args;
 
@@ -436,12 +523,19 @@ static void too_few(char *why, size_t room, const char *what, uint64_t needed, u
              2 * needed);
 }
 
-static int place_pool(struct bench_config *config, char mount[PATH_MAX], uint64_t *free,
-                      uint64_t chunks)
+static bool wanted(const struct bench_config *config, enum bench_system_id system)
 {
-    struct bench_system *hl = &config->systems[BENCH_HUGELITE];
+    return config->systems[system].wanted && !config->systems[system].skipped;
+}
+
+/* needed: chunks of the pool. */
+static int place_pool(struct bench_config *config, char mount[PATH_MAX], uint64_t *free,
+                      uint64_t needed)
+{
+    struct bench_system *hl = &config->systems[wanted(config, BENCH_HUGELITE) ? BENCH_HUGELITE
+                                                                              : BENCH_ZST];
     const char *pool = config->pool_option ? config->pool_option : getenv("HUGELITE_POOL");
-    uint64_t needed = chunks + POOL_SPARE_CHUNKS, on_mount;
+    uint64_t on_mount;
     char parent[PATH_MAX], real[PATH_MAX];
     struct statfs fs;
     int rc = 0;
@@ -478,95 +572,184 @@ static int place_pool(struct bench_config *config, char mount[PATH_MAX], uint64_
         return rc;
     }
     hl->skipped = true;
+    if (wanted(config, BENCH_ZST))
+        bench_skip(&config->systems[BENCH_ZST], "%s", hl->why);
     return 0;
+}
+
+int bench_dir_beside_pool(struct bench_config *config, const char **ret_dir)
+{
+    char parent[PATH_MAX], real[PATH_MAX];
+    int rc = 0;
+
+    if (!config->huge_dir[0] && !config->shm_dir[0]) {
+        parent_of(config->pool, parent);
+        if (!realpath(parent, real))
+            return -errno;
+        rc = bench_dir_make(real, config->huge_dir);
+    }
+    *ret_dir = config->huge_dir[0] ? config->huge_dir : config->shm_dir;
+    return rc;
+}
+
+static int prepare_copy(struct bench_config *config, const char *mount, uint64_t free,
+                        uint64_t chunks, struct bench_reply *reply)
+{
+    struct bench_system *copy = &config->systems[BENCH_COPY];
+    int rc;
+
+    if (!mount[0]) {
+        bench_skip(copy, "no hugetlbfs mount with free pages that we may write; "
+                   "see `hugelite doctor`");
+        return 0;
+    }
+    if (free < chunks) {
+        too_few(copy->why, sizeof copy->why, "beside the pool a copy of the file", chunks, free);
+        copy->skipped = true;
+        return 0;
+    }
+    rc = config->huge_dir[0] ? 0 : bench_dir_make(mount, config->huge_dir);
+    if (rc < 0) {
+        bench_skip(copy, "%.200s: %s", mount, strerror(-rc));
+        return 0;
+    }
+    snprintf(config->copy, sizeof config->copy, "%.4000s/copy.db", config->huge_dir);
+    bench_progress("copying the database into hugetlbfs");
+    rc = bench_run_job(config, job_make_copy, 0, reply);
+    if (rc == -EINTR)
+        return rc;
+    if (rc < 0)
+        bench_skip(copy, "%.300s", reply->message);
+    return 0;
+}
+
+/* Fill the pool by what a system reads. */
+static int warm_pool(struct bench_config *config, enum bench_system_id system, bench_job *job,
+                     uint64_t budget, struct bench_reply *reply)
+{
+    struct bench_system *hl = &config->systems[system];
+    int rc;
+
+    if (!wanted(config, system))
+        return 0;
+    bench_progress("warming the pool %s", bench_pool(config, system));
+    rc = bench_run_job(config, job, budget, reply);
+    if (rc == -EINTR)
+        return rc;
+    if (rc < 0) {
+        bench_skip(hl, "%.300s", reply->message);
+        return 0;
+    }
+    snprintf(config->pages, sizeof config->pages, "%s", reply->pages);
+    config->page_bytes = reply->page_bytes;
+    if (system != BENCH_SMALL && reply->resident_bytes < config->db_bytes)
+        snprintf(hl->why, sizeof hl->why, "the pool holds only %" PRIu64 " of %" PRIu64
+                 " bytes of the database", reply->resident_bytes, config->db_bytes);
+    return 0;
+}
+
+/* A pool that is too small, beside the other; used by cold lookups. */
+static int prepare_small(struct bench_config *config, uint64_t chunks, struct bench_reply *reply)
+{
+    struct bench_system *small = &config->systems[BENCH_SMALL];
+    const char *dir;
+    int rc;
+
+    if (!wanted(config, BENCH_SMALL))
+        return 0;
+    if (chunks < SMALL_POOL_MIN_CHUNKS * 4) {
+        bench_skip(small, "a quarter of this database is no pool; take --size %uM or more",
+                   4 * SMALL_POOL_MIN_CHUNKS * (HUGELITE_CHUNK_BYTES >> 20));
+        return 0;
+    }
+    rc = config->pool[0] ? bench_dir_beside_pool(config, &dir) : -ENOENT;
+    if (rc < 0) {
+        bench_skip(small, "no directory for its pool: %s", strerror(-rc));
+        return 0;
+    }
+    snprintf(config->small_pool, sizeof config->small_pool, "%.4000s/small", dir);
+    return warm_pool(config, BENCH_SMALL, job_small_warm, chunks / 4 * HUGELITE_CHUNK_BYTES, reply);
+}
+
+static void limit_caches(struct bench_config *config)
+{
+    struct bench_system *cache = &config->systems[BENCH_CACHE];
+    /* SQLite's bookkeeping of a page comes to the page's bytes. */
+    uint64_t each = config->db_bytes + config->db_bytes / 10;
+    /* The file's own pages count as available, but must stay: mmap lives on them. */
+    uint64_t available = memory_available();
+    uint64_t fit = available < config->db_bytes
+                   ? 0 : (available - config->db_bytes) * 3 / 4 / each;
+
+    if (fit == 0)
+        bench_skip(cache, "a private cache needs %" PRIu64 " bytes for each reader", each);
+    else if (fit < config->max_count) {
+        cache->max_readers = (unsigned)fit;
+        snprintf(cache->why, sizeof cache->why,
+                 "memory is enough for %" PRIu64 " private caches of the database", fit);
+    }
 }
 
 int bench_systems_prepare(struct bench_config *config)
 {
     struct bench_system *systems = config->systems;
     uint64_t chunks = (config->db_bytes + HUGELITE_CHUNK_BYTES - 1) / HUGELITE_CHUNK_BYTES;
+    uint64_t pool_chunks, budget, free;
     char mount[PATH_MAX] = "";
     struct bench_reply reply;
-    uint64_t free;
+    const char *dir;
     int rc;
 
+    for (unsigned i = 0; i < BENCH_NR_SYSTEMS; i++) {
+        systems[i].max_readers = BENCH_MAX_READERS;
+        /* None of its cases was chosen: not worth preparing. */
+        if (!(systems[i].groups & config->groups))
+            systems[i].wanted = false;
+    }
     bench_progress("reading %s once", config->db);
-    rc = bench_run_job(config, bench_job_read_file, 0, &reply);
+    rc = bench_run_job(config, bench_job_read_file, BENCH_HUGELITE, &reply);
+    if (rc < 0)
+        goto failed;
+    rc = bench_packed_prepare(config);
+    if (rc < 0)
+        return rc;
+    if (wanted(config, BENCH_ZST))
+        rc = bench_run_job(config, bench_job_read_file, BENCH_ZST, &reply);
     if (rc < 0)
         goto failed;
 
+    pool_chunks = chunks * (wanted(config, BENCH_HUGELITE) + wanted(config, BENCH_ZST));
+    budget = (pool_chunks + POOL_SPARE_CHUNKS / 2) * HUGELITE_CHUNK_BYTES;
     free = config->huge_free = find_huge_mount(NULL, mount);
-    if (systems[BENCH_HUGELITE].wanted) {
-        rc = place_pool(config, mount, &free, chunks);
+    if (pool_chunks) {
+        rc = place_pool(config, mount, &free, pool_chunks + POOL_SPARE_CHUNKS);
         if (rc < 0) {
             bench_fail(&reply, -rc, "no directory for the pool: %s", strerror(-rc));
             goto failed;
         }
     }
-    if (systems[BENCH_COPY].wanted) {
-        struct bench_system *copy = &systems[BENCH_COPY];
-
-        if (!mount[0])
-            skip(copy, "no hugetlbfs mount with free pages that we may write; "
-                 "see `hugelite doctor`");
-        else if (free < chunks) {
-            too_few(copy->why, sizeof copy->why, "beside the pool a copy of the file", chunks,
-                    free);
-            copy->skipped = true;
-        } else {
-            rc = config->huge_dir[0] ? 0 : bench_dir_make(mount, config->huge_dir);
-            if (rc == 0) {
-                snprintf(config->copy, sizeof config->copy, "%.4000s/copy.db", config->huge_dir);
-                bench_progress("copying the database into hugetlbfs");
-                rc = bench_run_job(config, job_make_copy, 0, &reply);
-                if (rc == -EINTR)
-                    goto failed;
-                if (rc < 0)
-                    skip(copy, "%.300s", reply.message);
-            } else
-                skip(copy, "%.200s: %s", mount, strerror(-rc));
-        }
-    }
-    if (systems[BENCH_HUGELITE].wanted && !systems[BENCH_HUGELITE].skipped) {
-        struct bench_system *hl = &systems[BENCH_HUGELITE];
-
-        bench_progress("warming the pool %s", config->pool);
-        rc = bench_run_job(config, job_pool_warm, (chunks + POOL_SPARE_CHUNKS / 2)
-                           * HUGELITE_CHUNK_BYTES, &reply);
-        if (rc == -EINTR)
-            goto failed;
+    if (wanted(config, BENCH_COPY))
+        rc = prepare_copy(config, mount, free, chunks, &reply);
+    if (rc == 0)
+        rc = warm_pool(config, BENCH_HUGELITE, job_pool_warm, budget, &reply);
+    if (rc == 0)
+        rc = warm_pool(config, BENCH_ZST, job_packed_warm, budget, &reply);
+    if (rc == 0)
+        rc = prepare_small(config, chunks, &reply);
+    /* Where UFFDIO_COPY is measured. */
+    if (rc == 0 && config->pool[0] && config->groups & (BIT(COLD_SCAN) | BIT(COLD_LOOKUP))) {
+        rc = bench_dir_beside_pool(config, &dir);
         if (rc < 0)
-            skip(hl, "%.300s", reply.message);
-        else {
-            snprintf(config->pages, sizeof config->pages, "%s", reply.pages);
-            config->page_bytes = reply.page_bytes;
-            if (reply.resident_bytes < config->db_bytes)
-                snprintf(hl->why, sizeof hl->why, "the pool holds only %" PRIu64 " of %" PRIu64
-                         " bytes of the database", reply.resident_bytes, config->db_bytes);
-        }
+            bench_fail(&reply, -rc, "no directory beside %s: %s", config->pool, strerror(-rc));
     }
-    for (unsigned i = 0; i < BENCH_NR_SYSTEMS; i++)
-        systems[i].max_readers = BENCH_MAX_READERS;
-    if (systems[BENCH_CACHE].wanted) {
-        /* SQLite's bookkeeping of a page comes to the page's bytes. */
-        uint64_t each = config->db_bytes + config->db_bytes / 10;
-        /* The file's own pages count as available, but must stay: mmap lives on them. */
-        uint64_t available = memory_available();
-        uint64_t fit = available < config->db_bytes
-                       ? 0 : (available - config->db_bytes) * 3 / 4 / each;
-
-        if (fit == 0)
-            skip(&systems[BENCH_CACHE], "a private cache needs %" PRIu64 " bytes for each reader",
-                 each);
-        else if (fit < config->max_count) {
-            systems[BENCH_CACHE].max_readers = (unsigned)fit;
-            snprintf(systems[BENCH_CACHE].why, sizeof systems[BENCH_CACHE].why,
-                     "memory is enough for %" PRIu64 " private caches of the database", fit);
-        }
-    }
+    if (rc < 0)
+        goto failed;
+    if (wanted(config, BENCH_CACHE))
+        limit_caches(config);
     return 0;
 
 failed:
-    hl_tool_error("bench", "%s", reply.message);
+    if (rc != -EINTR)
+        hl_tool_error("bench", "%s", reply.message);
     return rc;
 }

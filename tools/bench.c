@@ -28,18 +28,21 @@ static const char help[] =
     "      --db FILE         read this database instead; wants --sql\n"
     "      --sql SQL         the statement to measure in FILE\n"
     "      --processes LIST  how many readers at a time (1,2,4)\n"
-    "      --systems LIST    of stock,mmap,copy,cache,hugelite (all but cache)\n"
-    "      --cases LIST      of lookup,transaction,scan,count,fresh,cold (all)\n"
+    "      --systems LIST    of stock,mmap,copy,cache,pread,hugelite,zst,small,noheap,\n"
+    "                        unpack,squashfs (those that belong to the cases)\n"
+    "      --cases LIST      of lookup,transaction,scan,count,fresh,cold, and of\n"
+    "                        coldscan,coldlookup,analytic,pack (the first six)\n"
     "      --seconds S       of one measurement (0.5)\n"
     "      --rounds N        over all systems (3)\n"
     "      --pool DIR        use this pool; by default HUGELITE_POOL, or a pool of its\n"
     "                        own that is removed again\n"
+    "      --no-huge-heap    SQLite's memory, and hugelite's buffers, on small pages\n"
     "      --json            every round, for programs\n"
     "  -h, --help            this text\n"
     "  -V, --version         the version\n";
 
 enum { OPT_SIZE = 256, OPT_DIR, OPT_DB, OPT_SQL, OPT_PROCESSES, OPT_SYSTEMS, OPT_CASES,
-       OPT_SECONDS, OPT_ROUNDS, OPT_POOL, OPT_JSON };
+       OPT_SECONDS, OPT_ROUNDS, OPT_POOL, OPT_NO_HUGE_HEAP, OPT_JSON };
 
 static const struct option options[] = {
     { "size", required_argument, NULL, OPT_SIZE },
@@ -52,6 +55,7 @@ static const struct option options[] = {
     { "seconds", required_argument, NULL, OPT_SECONDS },
     { "rounds", required_argument, NULL, OPT_ROUNDS },
     { "pool", required_argument, NULL, OPT_POOL },
+    { "no-huge-heap", no_argument, NULL, OPT_NO_HUGE_HEAP },
     { "json", no_argument, NULL, OPT_JSON },
     { "help", no_argument, NULL, 'h' },
     { "version", no_argument, NULL, 'V' },
@@ -122,9 +126,11 @@ static int parse(struct bench_config *config, int argc, char **argv)
     static const char *const groups[BENCH_NR_GROUPS] = {
         [BENCH_G_LOOKUP] = "lookup", [BENCH_G_TRANSACTION] = "transaction",
         [BENCH_G_SCAN] = "scan", [BENCH_G_COUNT] = "count", [BENCH_G_FRESH] = "fresh",
-        [BENCH_G_COLD] = "cold",
+        [BENCH_G_COLD] = "cold", [BENCH_G_COLD_SCAN] = "coldscan",
+        [BENCH_G_COLD_LOOKUP] = "coldlookup", [BENCH_G_ANALYTIC] = "analytic",
+        [BENCH_G_PACK] = "pack",
     };
-    bool sized = false, chosen = false;
+    bool sized = false, chosen = false, named = false;
     double value;
     char *end;
     int c;
@@ -133,7 +139,7 @@ static int parse(struct bench_config *config, int argc, char **argv)
     config->size = 1u << 30;
     config->seconds = 0.5;
     config->rounds = 3;
-    config->groups = (1u << BENCH_NR_GROUPS) - 1;
+    config->groups = BENCH_WARM_GROUPS | 1u << BENCH_G_FRESH | 1u << BENCH_G_COLD;
     parse_processes(config, "1,2,4");
 
     opterr = 0;
@@ -161,6 +167,7 @@ static int parse(struct bench_config *config, int argc, char **argv)
         case OPT_SYSTEMS:
             if (parse_systems(config, optarg))
                 return 2;
+            named = true;
             break;
         case OPT_CASES:
             if (parse_names("--cases", optarg, groups, BENCH_NR_GROUPS, &config->groups))
@@ -184,6 +191,9 @@ static int parse(struct bench_config *config, int argc, char **argv)
         case OPT_POOL:
             config->pool_option = optarg;
             break;
+        case OPT_NO_HUGE_HEAP:
+            config->no_huge_heap = true;
+            break;
         case OPT_JSON:
             config->json = true;
             break;
@@ -204,6 +214,13 @@ static int parse(struct bench_config *config, int argc, char **argv)
         return hl_tool_usage("bench", "--db is a database there is; --size and --dir make one");
     if (config->db_option && chosen)
         return hl_tool_usage("bench", "--cases is for the database made here, --sql for yours");
+    for (unsigned s = 0; s < BENCH_NR_SYSTEMS && !named; s++)
+        config->systems[s].wanted = config->systems[s].by_default & config->groups;
+    /* A packed copy of the user's database is made, and scanned cold, when it is asked for. */
+    if (config->db_option && (config->systems[BENCH_ZST].wanted
+                              || config->systems[BENCH_UNPACK].wanted
+                              || config->systems[BENCH_SQUASHFS].wanted))
+        config->groups |= 1u << BENCH_G_COLD_SCAN;
     return 0;
 }
 
@@ -216,16 +233,14 @@ struct plan {
     struct bench_reply replies[BENCH_MAX_READERS];
 };
 
-static void add(struct bench_series *series, double value)
+/* Warm cases are measured on workers, and fresh processes beside them. */
+static bool has_worker(const struct bench_config *config, unsigned system, unsigned readers)
 {
-    if (series->nr < BENCH_MAX_ROUNDS)
-        series->round[series->nr++] = value;
-}
-
-static bool takes_part(const struct bench_config *config, unsigned system, unsigned readers)
-{
-    return config->systems[system].wanted && !config->systems[system].skipped
-           && readers <= config->systems[system].max_readers;
+    for (unsigned g = 0; g < BENCH_NR_GROUPS; g++)
+        if ((BENCH_WARM_GROUPS | 1u << BENCH_G_FRESH) & config->groups & 1u << g
+            && bench_takes_part(config, system, g, readers))
+            return true;
+    return false;
 }
 
 /* A system that cannot run is left out with its reason; of hugelite itself that
@@ -235,7 +250,7 @@ static int start_workers(struct plan *plan)
     struct bench_config *config = plan->config;
 
     for (unsigned s = 0; s < BENCH_NR_SYSTEMS; s++)
-        for (unsigned i = 0; i < config->max_count && takes_part(config, s, i + 1); i++) {
+        for (unsigned i = 0; i < config->max_count && has_worker(config, s, i + 1); i++) {
             struct bench_reply *reply = &plan->replies[0];
             int rc;
 
@@ -268,7 +283,7 @@ static int measure_warm(struct plan *plan, enum bench_case which, unsigned n)
             double sum = 0;
             int rc;
 
-            if (!takes_part(config, s, readers))
+            if (!bench_takes_part(config, s, bench_case_group(which), readers))
                 continue;
             bench_progress("%s, %u reader%s, round %u of %u, %s", bench_case_name(which), readers,
                            readers == 1 ? "" : "s", round + 1, config->rounds,
@@ -280,7 +295,7 @@ static int measure_warm(struct plan *plan, enum bench_case which, unsigned n)
                 sum += bench_case_is_rate(which)
                        ? (double)plan->replies[i].ops / plan->replies[i].seconds
                        : plan->replies[i].seconds / readers;
-            add(&plan->results->series[which][n][s], sum);
+            bench_add(&plan->results->series[which][n][s], sum);
         }
     return 0;
 }
@@ -298,7 +313,7 @@ static int measure_fresh(struct plan *plan, enum bench_case which)
             unsigned tries = which == BENCH_OPEN ? 7 : 1;
             struct bench_series seconds = { .nr = 0 };
 
-            if (!takes_part(config, s, 1) || s == BENCH_CACHE)
+            if (!bench_takes_part(config, s, bench_case_group(which), 1))
                 continue;
             bench_progress("%s, round %u of %u, %s", bench_case_name(which), round + 1,
                            config->rounds, config->systems[s].label);
@@ -307,12 +322,14 @@ static int measure_fresh(struct plan *plan, enum bench_case which)
 
                 if (rc < 0)
                     return rc;
-                add(&seconds, plan->replies[0].seconds);
+                bench_add(&seconds, plan->replies[0].seconds);
             }
-            add(&results->series[which][0][s], bench_median(&seconds));
+            bench_add(&results->series[which][0][s], bench_median(&seconds));
+            if (s == BENCH_HUGELITE)
+                bench_add(&results->heap_bytes[which], (double)plan->replies[0].heap_bytes);
             if (which == BENCH_FRESH_SCAN || which == BENCH_FRESH_SQL) {
-                add(&results->page_tables[s], (double)plan->replies[0].page_tables);
-                add(&results->private_bytes[s], (double)plan->replies[0].private_bytes);
+                bench_add(&results->page_tables[s], (double)plan->replies[0].page_tables);
+                bench_add(&results->private_bytes[s], (double)plan->replies[0].private_bytes);
             }
         }
     return 0;
@@ -320,47 +337,66 @@ static int measure_fresh(struct plan *plan, enum bench_case which)
 
 /* N processes start together on an empty cache.  The promise: whatever N is, the
  * source is read once. */
-static int measure_cold(struct plan *plan, unsigned n)
+static int measure_cold(struct plan *plan, enum bench_system_id system, unsigned n)
 {
     struct bench_config *config = plan->config;
+    struct bench_cold_readers *cold = &plan->results->cold[system][n];
     struct bench_reply before, after;
     unsigned readers = config->counts[n];
     enum bench_case which = config->sql ? BENCH_FRESH_SQL : BENCH_FRESH_SCAN;
-    double slowest = 0;
+    struct bench_series seconds = { .nr = 0 };
     int rc;
 
-    bench_progress("cold cache, %u readers", readers);
-    rc = bench_run_job(config, bench_job_pool_evict, 0, &before);
+    bench_progress("cold cache, %u readers, %s", readers, config->systems[system].label);
+    rc = bench_run_job(config, bench_job_pool_evict, system, &before);
     if (rc < 0) {
         plan->replies[0] = before;
         return rc;
     }
-    rc = bench_fresh_measure(config, BENCH_HUGELITE, readers, which, plan->replies);
+    rc = bench_fresh_measure(config, system, readers, which, plan->replies);
     if (rc < 0)
         return rc;
-    for (unsigned i = 0; i < readers; i++) {
-        double seconds = plan->replies[i].open_seconds + plan->replies[i].seconds;
-
-        if (seconds > slowest)
-            slowest = seconds;
-    }
-    rc = bench_run_job(config, bench_job_pool_stat, 0, &after);
+    for (unsigned i = 0; i < readers; i++)
+        bench_add(&seconds, plan->replies[i].open_seconds + plan->replies[i].seconds);
+    rc = bench_run_job(config, bench_job_pool_stat, system, &after);
     if (rc < 0) {
         plan->replies[0] = after;
         return rc;
     }
-    plan->results->cold[n].done = true;
-    plan->results->cold[n].readers = readers;
-    plan->results->cold[n].seconds = slowest;
-    plan->results->cold[n].source_bytes = after.source_bytes - before.source_bytes;
-    plan->results->cold[n].fills = after.fills - before.fills;
+    cold->done = true;
+    cold->readers = readers;
+    cold->seconds = bench_best(&seconds, true);
+    cold->fastest = bench_best(&seconds, false);
+    cold->source_bytes = after.source_bytes - before.source_bytes;
+    cold->fills = after.fills - before.fills;
+    cold->frames_decoded = after.frames_decoded - before.frames_decoded;
     return 0;
+}
+
+/* What begins with an empty cache: by then the workers have left. */
+static int run_cold(struct plan *plan)
+{
+    struct bench_config *config = plan->config;
+    struct bench_reply *reply = &plan->replies[0];
+    int rc = 0;
+
+    if (config->groups & (1u << BENCH_G_COLD_SCAN | 1u << BENCH_G_COLD_LOOKUP))
+        bench_children_kill();
+    if (config->groups >> BENCH_G_COLD_SCAN & 1)
+        rc = bench_cold_scans(config, plan->results, reply);
+    if (rc == 0 && config->groups >> BENCH_G_COLD_LOOKUP & 1)
+        rc = bench_cold_lookups(config, plan->results, reply);
+    if (rc == 0 && config->groups >> BENCH_G_PACK & 1
+        && bench_takes_part(config, BENCH_ZST, BENCH_G_PACK, 1))
+        rc = bench_packs(config, plan->results, reply);
+    return rc;
 }
 
 static int run(struct plan *plan)
 {
     static const enum bench_case own[] = { BENCH_LOOKUP, BENCH_LOOKUP_TXN, BENCH_SCAN, BENCH_COUNT,
-                                           BENCH_OPEN, BENCH_FRESH_SCAN, BENCH_FRESH_COUNT };
+                                           BENCH_OPEN, BENCH_FRESH_SCAN, BENCH_FRESH_COUNT,
+                                           BENCH_SORT, BENCH_GROUP, BENCH_JOIN };
     static const enum bench_case user[] = { BENCH_SQL, BENCH_OPEN, BENCH_FRESH_SQL };
     struct bench_config *config = plan->config;
     const enum bench_case *list = config->sql ? user : own;
@@ -377,9 +413,12 @@ static int run(struct plan *plan)
             for (unsigned n = 0; n < config->nr_counts && rc == 0; n++)
                 rc = measure_warm(plan, list[i], n);
     }
-    for (unsigned n = 0; n < config->nr_counts && rc == 0; n++)
-        if (takes_part(config, BENCH_HUGELITE, 1) && config->groups >> BENCH_G_COLD & 1)
-            rc = measure_cold(plan, n);
+    for (unsigned s = 0; s < BENCH_NR_SYSTEMS && config->groups >> BENCH_G_COLD & 1; s++)
+        for (unsigned n = 0; n < config->nr_counts && rc == 0; n++)
+            if (bench_is_hugelite(s) && bench_takes_part(config, s, BENCH_G_COLD, 1))
+                rc = measure_cold(plan, s, n);
+    if (rc == 0)
+        rc = run_cold(plan);
     if (rc == 0)
         rc = bench_run_job(config, bench_job_look_at_page_cache, 0, reply);
     if (rc == 0 && reply->resident_bytes < config->db_bytes - config->db_bytes / 200)
@@ -419,11 +458,12 @@ int cmd_bench(int argc, char **argv)
         bench_report_table(config, plan->results);
     if (rc < 0)
         bench_progress("%s", "");
-    if (rc == 0 && config->systems[BENCH_HUGELITE].wanted
-        && config->systems[BENCH_HUGELITE].skipped) {
-        hl_tool_error("bench", "hugelite was left out: %s", config->systems[BENCH_HUGELITE].why);
-        rc = -ENODATA;
-    }
+    for (unsigned s = BENCH_HUGELITE; s <= BENCH_ZST && rc == 0; s++)
+        if (config->systems[s].wanted && config->systems[s].skipped) {
+            hl_tool_error("bench", "%s was left out: %s", config->systems[s].label,
+                          config->systems[s].why);
+            rc = -ENODATA;
+        }
     bench_cleanup(config);
 
     signo = bench_interrupted();

@@ -18,7 +18,9 @@
 #define BENCH_MAX_READERS 16      /* processes of one system at a time */
 #define BENCH_MAX_COUNTS 8        /* entries of --processes */
 #define BENCH_MAX_ROUNDS 99
-#define BENCH_DB_VERSION 1        /* of the content we generate; part of the stamp */
+#define BENCH_PACK_LEVEL "3"      /* of `hugelite pack`, zstd and squashfs */
+#define BENCH_COLD_LOOKUPS 10000u /* of a fresh process on an empty cache */
+#define BENCH_DB_VERSION 2        /* of the content we generate; part of the stamp */
 
 enum bench_case {
     BENCH_LOOKUP,          /* point lookups, a transaction each; per second */
@@ -30,29 +32,64 @@ enum bench_case {
     BENCH_FRESH_SCAN,      /* fresh process: its first full scan; seconds */
     BENCH_FRESH_COUNT,     /* fresh process: its first count(*); seconds */
     BENCH_FRESH_SQL,       /* fresh process: the user's statement; seconds */
+    BENCH_SORT,            /* fresh process: what makes SQLite use its heap; seconds */
+    BENCH_GROUP,
+    BENCH_JOIN,
     BENCH_NR_CASES,
 };
 
 /* What --cases chooses from. */
 enum bench_group { BENCH_G_LOOKUP, BENCH_G_TRANSACTION, BENCH_G_SCAN, BENCH_G_COUNT, BENCH_G_FRESH,
-                   BENCH_G_COLD, BENCH_NR_GROUPS };
+                   BENCH_G_COLD, BENCH_G_COLD_SCAN, BENCH_G_COLD_LOOKUP, BENCH_G_ANALYTIC,
+                   BENCH_G_PACK, BENCH_NR_GROUPS };
+#define BENCH_WARM_GROUPS ((1u << BENCH_G_LOOKUP) | (1u << BENCH_G_TRANSACTION) \
+                           | (1u << BENCH_G_SCAN) | (1u << BENCH_G_COUNT))
 
 enum bench_system_id {
     BENCH_STOCK,           /* as anybody opens it */
     BENCH_MMAP,            /* immutable=1, mmap_size as far as the build allows */
     BENCH_COPY,            /* the same on a copy of the file in hugetlbfs */
     BENCH_CACHE,           /* immutable=1, a private page cache that holds the database */
+    BENCH_PREAD,           /* immutable=1, nothing else */
     BENCH_HUGELITE,
+    BENCH_ZST,             /* hugelite over the packed database */
+    BENCH_SMALL,           /* hugelite, in a pool of a quarter of the database */
+    BENCH_NOHEAP,          /* hugelite, SQLite's memory where it usually is */
+    BENCH_UNPACK,          /* zstd -d into a file, then as BENCH_MMAP */
+    BENCH_SQUASHFS,        /* as BENCH_MMAP, on a squashfs image of the database */
     BENCH_NR_SYSTEMS,
 };
 
 struct bench_system {
     const char *name;      /* in --systems and --json */
     const char *label;     /* in the table */
+    unsigned groups;       /* where it can take part: a bit for each of enum bench_group */
+    unsigned by_default;   /* where it does without being named */
     bool wanted;
     bool skipped;
     char why[320];         /* why skipped; or what to know about it, or "" */
     unsigned max_readers;  /* more do not fit the memory */
+};
+
+/* Latencies are told of the first hundred lookups, of the first thousand and of all. */
+enum { BENCH_NR_WINDOWS = 3 };
+extern const unsigned bench_windows[BENCH_NR_WINDOWS];
+
+/* The packed database. */
+struct bench_packed {
+    uint64_t bytes, frames, decoded_bytes;
+    uint64_t frame_bytes;  /* decoded, of the largest */
+};
+
+/* What a cold scan cannot do without, in bytes of the database per second, and what a
+ * cold lookup cannot.  0 = not measured. */
+struct bench_rates {
+    double decode;         /* D: libzstd, one thread, in memory, frames of the packed database */
+    double decode_all;     /* the same by all processors at once, of each */
+    double copy;           /* K: UFFDIO_COPY, one thread */
+    double read;           /* pread of the plain file, one thread */
+    double frame_seconds;  /* decoding one frame somewhere in the file, in memory; median */
+    double frame_read_seconds; /* reading it by pread, too */
 };
 
 /* What one child answers: one struct for all jobs, since they are small. */
@@ -65,10 +102,16 @@ struct bench_reply {
     double open_seconds;   /* open to first row, in a fresh process */
     uint64_t page_tables;  /* bytes this process gained: VmPTE */
     uint64_t private_bytes; /* bytes this process gained: smaps_rollup Private_* */
+    uint64_t heap_bytes;   /* huge pages of its heap */
     /* one-shot jobs */
     uint64_t bytes, rows, mapped_bytes;
-    uint64_t source_bytes, fills, resident_bytes, page_bytes;
+    uint64_t source_bytes, fills, resident_bytes, page_bytes, frames_decoded, early_reads;
     char pages[16];
+    /* of cold cases */
+    double unpack_seconds, warm_seconds; /* before the statement; of the statement once more */
+    double median[BENCH_NR_WINDOWS], p99[BENCH_NR_WINDOWS]; /* of single lookups */
+    struct bench_packed packed;
+    struct bench_rates rates;
 };
 
 struct bench_config {
@@ -79,6 +122,7 @@ struct bench_config {
     double seconds;
     unsigned rounds;
     bool json;
+    bool no_huge_heap;     /* --no-huge-heap */
     unsigned groups;       /* --cases: a bit for each of enum bench_group */
     struct bench_system systems[BENCH_NR_SYSTEMS];
 
@@ -95,6 +139,11 @@ struct bench_config {
     char huge_dir[PATH_MAX]; /* our directory on hugetlbfs, "" = none */
     char shm_dir[PATH_MAX];  /* our directory on /dev/shm, "" = none */
     char copy[PATH_MAX];   /* the copy in hugetlbfs */
+    char work_dir[PATH_MAX]; /* our directory on disk beside the database, "" = none */
+    char packed[PATH_MAX]; /* the packed database */
+    struct bench_packed packing;
+    char unpacked[PATH_MAX], squashfs_image[PATH_MAX], squashfs_mount[PATH_MAX];
+    char small_pool[PATH_MAX];
     uint64_t mmap_bytes;   /* what stock SQLite really maps */
     uint64_t huge_free;    /* free huge pages before we took any */
     uint64_t left_cache;   /* bytes of the file not in the page cache at the end, if many */
@@ -105,17 +154,52 @@ struct bench_series {
     unsigned nr;
 };
 
+/* Programs that pack a database, or check a packed one; each of ours after its peer. */
+enum bench_program { BENCH_P_ZSTD, BENCH_P_PACK, BENCH_P_ZSTD_TEST, BENCH_P_VERIFY,
+                     BENCH_NR_PROGRAMS };
+
+/* The statements that a cold scan is tried with. */
+enum bench_statement { BENCH_S_SCAN, BENCH_S_COUNT, BENCH_S_SQL, BENCH_NR_STATEMENTS };
+
+/* A fresh process on an empty cache; all seconds are from before the open to the last row. */
+struct bench_cold_scan {
+    struct bench_series seconds[BENCH_NR_SYSTEMS];
+    struct bench_series unpacking;               /* the part of it that is zstd's */
+    struct bench_series warm[BENCH_NR_SYSTEMS];  /* the statement once more, in that process */
+};
+
+struct bench_cold_lookup {
+    struct bench_series seconds[BENCH_NR_SYSTEMS]; /* of all BENCH_COLD_LOOKUPS */
+    struct bench_series warming[BENCH_NR_SYSTEMS]; /* hugelite_volume_warm() and then the same */
+    struct bench_series median[BENCH_NR_SYSTEMS][BENCH_NR_WINDOWS];
+    struct bench_series p99[BENCH_NR_SYSTEMS][BENCH_NR_WINDOWS];
+    struct bench_series early_reads[BENCH_NR_SYSTEMS];
+};
+
+struct bench_rate_series {
+    struct bench_series decode, decode_all, copy, read, frame_seconds, frame_read_seconds;
+};
+
+/* N fresh processes at once on an empty cache. */
+struct bench_cold_readers {
+    bool done;
+    unsigned readers;
+    double seconds;        /* until the last of them had its answer */
+    double fastest;        /* until the first had */
+    uint64_t source_bytes, fills, frames_decoded;
+};
+
 struct bench_results {
     /* by case, by entry of --processes (0 for the fresh ones), by system */
     struct bench_series series[BENCH_NR_CASES][BENCH_MAX_COUNTS][BENCH_NR_SYSTEMS];
     struct bench_series page_tables[BENCH_NR_SYSTEMS];
     struct bench_series private_bytes[BENCH_NR_SYSTEMS];
-    struct {
-        bool done;
-        unsigned readers;
-        double seconds;            /* until the last of them had its answer */
-        uint64_t source_bytes, fills;
-    } cold[BENCH_MAX_COUNTS];
+    struct bench_series heap_bytes[BENCH_NR_CASES];     /* of hugelite */
+    struct bench_cold_readers cold[BENCH_NR_SYSTEMS][BENCH_MAX_COUNTS];
+    struct bench_cold_scan scans[BENCH_NR_STATEMENTS];
+    struct bench_cold_lookup lookups;
+    struct bench_rate_series rates;
+    struct bench_series programs[BENCH_NR_PROGRAMS]; /* seconds */
 };
 
 /* ---- processes (bench-worker.c) ----------------------------------------- */
@@ -150,6 +234,11 @@ int bench_workers_measure(struct bench_child *workers, unsigned nr, enum bench_c
 int bench_fresh_measure(const struct bench_config *config, enum bench_system_id system,
                         unsigned nr, enum bench_case which, struct bench_reply *replies);
 
+/* What children share that run a statement of their own. */
+const char *bench_case_sql(const struct bench_config *config, enum bench_case which);
+int bench_run_statement(sqlite3 *db, sqlite3_stmt *stmt, struct bench_reply *reply);
+uint64_t bench_xorshift(uint64_t *state);
+
 void bench_children_kill(void);
 int bench_interrupted(void);       /* 0, or the signal that came */
 
@@ -161,13 +250,63 @@ extern const struct bench_system bench_systems[BENCH_NR_SYSTEMS];
  * what a killed one left behind (which it removes).  Returns 0 or -errno. */
 int bench_dir_make(const char *parent, char ret_dir[PATH_MAX]);
 
+/* Does a system take part in a group of cases, with that many readers? */
+bool bench_takes_part(const struct bench_config *config, unsigned system, enum bench_group group,
+                      unsigned readers);
+bool bench_is_hugelite(enum bench_system_id system);
+
+/* In a child that is to be one of hugelite's: its heap on huge pages, where there are some. */
+void bench_heap_start(const struct bench_config *config, enum bench_system_id system);
+
+/* What a system reads, and for one of hugelite's, through which pool. */
+const char *bench_source(const struct bench_config *config, enum bench_system_id system);
+const char *bench_pool(const struct bench_config *config, enum bench_system_id system);
+
+/* A directory of ours on the mount of the pool. */
+int bench_dir_beside_pool(struct bench_config *config, const char **ret_dir);
+
+void bench_skip(struct bench_system *system, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 int bench_systems_prepare(struct bench_config *config);
 int bench_system_open(const struct bench_config *config, enum bench_system_id system,
                       sqlite3 **ret_db, struct bench_reply *reply);
 void bench_cleanup(struct bench_config *config);
 
-bench_job bench_job_pool_evict, bench_job_pool_stat, bench_job_read_file,
-    bench_job_look_at_page_cache;
+/* arg: enum bench_system_id */
+bench_job bench_job_pool_evict, bench_job_pool_stat, bench_job_read_file;
+bench_job bench_job_look_at_page_cache;
+
+/* ---- the packed database and its peers (bench-packed.c) ------------------ */
+
+/* Pack it, where a system wants it, and make what the peers of the packed one read.  Says
+ * itself what failed. */
+int bench_packed_prepare(struct bench_config *config);
+void bench_packed_cleanup(struct bench_config *config);
+
+/* Run argv[0] to its end, from a child; it dies with that one.  What it says on stderr is the
+ * message when it fails. */
+int bench_run_program(const char *const *argv, struct bench_reply *reply);
+bool bench_have_program(const char *name);
+
+bench_job bench_job_unpack;        /* into config->unpacked */
+bench_job bench_job_remount;       /* the squashfs image, so that none of it is cached decoded */
+bench_job bench_job_rates;
+
+/* ---- packing (bench-pack.c) ---------------------------------------------- */
+
+struct hl_json;
+int bench_packs(const struct bench_config *config, struct bench_results *results,
+                struct bench_reply *reply);
+void bench_report_pack_table(const struct bench_config *config,
+                             const struct bench_results *results);
+void bench_report_pack_json(struct hl_json *json, const struct bench_results *results);
+
+/* ---- cold cases (bench-cold.c) ------------------------------------------ */
+
+int bench_cold_scans(const struct bench_config *config, struct bench_results *results,
+                     struct bench_reply *reply);
+int bench_cold_lookups(const struct bench_config *config, struct bench_results *results,
+                       struct bench_reply *reply);
 
 /* ---- the database (bench-db.c) ------------------------------------------ */
 
@@ -179,6 +318,7 @@ const char *bench_case_name(enum bench_case which);
 bool bench_case_is_rate(enum bench_case which);
 bool bench_case_is_fresh(enum bench_case which);
 enum bench_group bench_case_group(enum bench_case which);
+void bench_add(struct bench_series *series, double value);
 double bench_median(const struct bench_series *series);
 double bench_best(const struct bench_series *series, bool highest);
 /* How many times hugelite is better than a system: the median over the rounds
@@ -187,6 +327,15 @@ double bench_ratio(const struct bench_series *system, const struct bench_series 
                    bool is_rate);
 void bench_report_table(const struct bench_config *config, const struct bench_results *results);
 void bench_report_json(const struct bench_config *config, const struct bench_results *results);
+
+void bench_json_series(struct hl_json *json, const char *key, const struct bench_series *series);
+void bench_format_value(char *out, size_t room, double value, bool is_rate);
+
+/* Cold cases (bench-report-cold.c). */
+void bench_report_cold_table(const struct bench_config *config,
+                             const struct bench_results *results);
+void bench_report_cold_json(struct hl_json *json, const struct bench_config *config,
+                            const struct bench_results *results);
 
 /* Progress on a terminal; nothing elsewhere. */
 void bench_progress(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -24,6 +24,8 @@ static const struct {
     { "doctor", cmd_doctor, "what this machine offers, and what mends what is missing" },
     { "setup", cmd_setup, "reserve huge pages and mount them (root)" },
     { "sql", cmd_sql, "a query, or a prompt, over a database" },
+    { "pack", cmd_pack, "compress a database so that it can be read as it is" },
+    { "verify", cmd_verify, "check every frame of a compressed database" },
     { "warm", cmd_warm, "load a database into the cache" },
     { "evict", cmd_evict, "make a database leave the cache" },
     { "stat", cmd_stat, "what is in the cache" },

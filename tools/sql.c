@@ -8,7 +8,7 @@
  * they are a whole statement.
  *
  * Entry point: cmd_sql().
- * See also: ../vfs/hugelite-vfs.h, hugelite-sql.pod, json.c, table.c.
+ * See also: ../vfs/hugelite-vfs.h, hugelite-sql.pod, heap.c, json.c, table.c.
  */
 #include <config.h>
 
@@ -21,6 +21,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "heap.h"
 #include "hugelite-vfs.h"
 #include "tools.h"
 
@@ -35,6 +36,7 @@
 
 static const char help[] =
     "usage: hugelite sql SOURCE [SQL] [--mode MODE] [--immutable] [--pool DIR]\n"
+    "                    [--no-huge-heap]\n"
     "\n"
     "Ask a database, read-only, through the cache.  Without SQL it is read from stdin;\n"
     "on a terminal there is a prompt (.help says more).\n"
@@ -42,6 +44,7 @@ static const char help[] =
     "  --mode MODE     list (default), column (default at a prompt), csv or json\n"
     "  --immutable     the file never changes while we read: no locks, no checks\n"
     "  --pool DIR      the pool, instead of HUGELITE_POOL or the default\n"
+    "  --no-huge-heap  sort, join and group in usual memory, not on huge pages\n"
     "  -h, --help      this text\n"
     "  -V, --version   the version\n";
 
@@ -568,6 +571,7 @@ int cmd_sql(int argc, char **argv)
         { "mode", required_argument, NULL, 'm' },
         { "immutable", no_argument, NULL, 'i' },
         { "pool", required_argument, NULL, 'p' },
+        { "no-huge-heap", no_argument, NULL, 'H' },
         { "help", no_argument, NULL, 'h' },
         { "version", no_argument, NULL, 'V' },
         { NULL, 0, NULL, 0 },
@@ -575,7 +579,7 @@ int cmd_sql(int argc, char **argv)
     struct sigaction action = { .sa_handler = on_interrupt };
     struct session s = { .mode = MODE_UNSET };
     const char *pool = NULL, *sql = NULL;
-    bool immutable = false;
+    bool immutable = false, huge_heap = true;
     char *uri;
     int c, rc, code;
 
@@ -589,6 +593,7 @@ int cmd_sql(int argc, char **argv)
             break;
         case 'i': immutable = true; break;
         case 'p': pool = optarg; break;
+        case 'H': huge_heap = false; break;
         case 'h': return hl_tool_help(help);
         case 'V': return hl_tool_version();
         default: return hl_tool_bad_option("sql", argv, c);
@@ -606,6 +611,9 @@ int cmd_sql(int argc, char **argv)
     if (s.mode == MODE_UNSET)
         s.mode = s.prompt ? MODE_COLUMN : MODE_LIST;
 
+    /* Without huge pages to spare, it goes on with the memory it has. */
+    if (huge_heap)
+        hl_heap_start(HL_HEAP_SQLITE | HL_HEAP_DECODE);
     sqlite3_config(SQLITE_CONFIG_LOG, on_log, NULL);
     rc = hugelite_vfs_register(0);
     if (rc != SQLITE_OK)
@@ -623,6 +631,8 @@ int cmd_sql(int argc, char **argv)
         sqlite3_close(s.db);
         return code;
     }
+    /* The VFS has attached to the pool just now; if it could not, nobody counts. */
+    hl_heap_publish(pool);
     sqlite3_busy_timeout(s.db, BUSY_MS);
     sqlite3_progress_handler(s.db, PROGRESS_STEPS, on_progress, NULL);
     code = sql ? run_text(&s, sql) : run_lines(&s);

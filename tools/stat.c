@@ -41,6 +41,7 @@ static void print_json(const struct hugelite_pool_stat *pool,
     hl_json_number(&json, "budget_bytes", pool->budget_bytes);
     hl_json_number(&json, "resident_bytes", pool->resident_bytes);
     hl_json_number(&json, "readers", pool->readers);
+    hl_json_number(&json, "heap_bytes", pool->heap_bytes);
     hl_json_close(&json, '}');
     hl_json_open(&json, "volumes", '[');
     for (size_t i = 0; i < nr; i++) {
@@ -55,6 +56,8 @@ static void print_json(const struct hugelite_pool_stat *pool,
         hl_json_number(&json, "evictions", v->evictions);
         hl_json_number(&json, "waits", v->waits);
         hl_json_number(&json, "errors", v->errors);
+        hl_json_number(&json, "frames_decoded", v->frames_decoded);
+        hl_json_number(&json, "early_reads", v->early_reads);
         hl_json_close(&json, '}');
     }
     hl_json_close(&json, ']');
@@ -73,7 +76,9 @@ static int print_table(const struct hugelite_pool_stat *pool,
                        const struct hugelite_volume_stat *volumes, size_t nr)
 {
     static const char *const titles[] = { "source", "bytes", "resident_bytes", "fills",
-                                          "source_bytes", "evictions", "waits", "errors" };
+                                          "source_bytes", "evictions", "waits", "errors",
+                                          "frames_decoded", "early_reads" };
+    const unsigned nr_titles = sizeof titles / sizeof titles[0];
     char a[HL_UNITS_ROOM], b[HL_UNITS_ROOM], c[HL_UNITS_ROOM];
     struct hl_table *table;
 
@@ -92,6 +97,8 @@ static int print_table(const struct hugelite_pool_stat *pool,
     hl_table_cell(table, hl_units_cell(b, pool->resident_bytes));
     hl_table_cell(table, "readers");
     add_number(table, pool->readers);
+    hl_table_cell(table, "heap_bytes");
+    hl_table_cell(table, hl_units_cell(c, pool->heap_bytes));
     hl_table_print(table, stdout);
     hl_table_free(table);
 
@@ -99,10 +106,10 @@ static int print_table(const struct hugelite_pool_stat *pool,
         puts("no database has been read yet");
         return 0;
     }
-    table = hl_table_new(8, "lrrrrrrr");
+    table = hl_table_new(nr_titles, "lrrrrrrrrr");
     if (!table)
         return -ENOMEM;
-    for (unsigned i = 0; i < 8; i++)
+    for (unsigned i = 0; i < nr_titles; i++)
         hl_table_cell(table, titles[i]);
     for (size_t i = 0; i < nr; i++) {
         const struct hugelite_volume_stat *v = &volumes[i];
@@ -117,6 +124,8 @@ static int print_table(const struct hugelite_pool_stat *pool,
         add_number(table, v->evictions);
         add_number(table, v->waits);
         add_number(table, v->errors);
+        add_number(table, v->frames_decoded);
+        add_number(table, v->early_reads);
     }
     putchar('\n');
     hl_table_print(table, stdout);

@@ -24,9 +24,11 @@
 int cmd_bench(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_evict(int argc, char **argv);
+int cmd_pack(int argc, char **argv);
 int cmd_setup(int argc, char **argv);
 int cmd_sql(int argc, char **argv);
 int cmd_stat(int argc, char **argv);
+int cmd_verify(int argc, char **argv);
 int cmd_warm(int argc, char **argv);
 
 /* ---- saying things: hugelite.c ----------------------------------------- */

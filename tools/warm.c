@@ -38,6 +38,11 @@ static int on_progress(void *arg, uint64_t done, uint64_t total)
     return hl_tool_stopped;
 }
 
+static const char *rate(char text[HL_UNITS_ROOM], uint64_t bytes, double seconds)
+{
+    return hl_units_short(text, seconds > 0 ? (uint64_t)((double)bytes / seconds) : 0);
+}
+
 int cmd_warm(int argc, char **argv)
 {
     static const struct option options[] = {
@@ -54,7 +59,7 @@ int cmd_warm(int argc, char **argv)
     struct hugelite_pool_stat pool_stat;
     struct warming warming = { .done = 0 };
     const char *dir = NULL, *source;
-    uint64_t bytes, before = 0, read = 0;
+    uint64_t bytes, fills = 0, before = 0, read = 0;
     double seconds;
     int c, rc;
 
@@ -82,8 +87,10 @@ int cmd_warm(int argc, char **argv)
         return 1;
     }
     bytes = hugelite_volume_bytes(vol);
-    if (hugelite_volume_stat(vol, &stat) == 0)
+    if (hugelite_volume_stat(vol, &stat) == 0) {
         before = stat.source_bytes;
+        fills = stat.fills;
+    }
     hl_progress_begin(&warming.progress, source);
     rc = hugelite_volume_warm(vol, 0, 0, on_progress, &warming);
     seconds = hl_units_now() - warming.progress.began;
@@ -100,11 +107,14 @@ int cmd_warm(int argc, char **argv)
         read = rc == 0 ? stat.source_bytes - before : bytes;
         if (read == 0)
             printf("%s: %s were in the cache already\n", source, hl_units_bytes(size_text, bytes));
-        else
+        else if (strcmp(hugelite_volume_encoding(vol), "raw") == 0)
             printf("%s: %s, of which %s were read in %.2f s, %s/s\n", source,
                    hl_units_bytes(size_text, bytes), hl_units_bytes(read_text, read), seconds,
-                   hl_units_short(rate_text, seconds > 0 ?
-                                  (uint64_t)((double)read / seconds) : 0));
+                   rate(rate_text, read, seconds));
+        else
+            printf("%s: %s, filled from %s compressed in %.2f s, %s/s\n", source,
+                   hl_units_bytes(size_text, bytes), hl_units_bytes(read_text, read), seconds,
+                   rate(rate_text, (stat.fills - fills) * HUGELITE_CHUNK_BYTES, seconds));
         /* Say it when the pool is too small: the reader will wonder otherwise. */
         if (rc == 0 && hugelite_pool_stat(pool, &pool_stat) == 0 && stat.resident_bytes < bytes)
             printf("%s of it are in the cache now: the pool's budget is %s\n",
