@@ -125,6 +125,8 @@ static int fill_and_publish(const struct hl_fill *f)
         if (rc < 0)
             hl_replacement_give(volume->pool, ticket);
     }
+    if (rc == -EBUSY && f->asked)
+        hl_replacement_note_held(volume->pool);
     if (rc < 0)
         return abandon(f, rc);
     hl_count(&volume->slot->fills, 1);
@@ -233,6 +235,10 @@ int hl_chunk_make_resident(struct hl_volume *volume, uint32_t index, uint64_t de
                     return rc;
                 continue;
             }
+            /* Our own, and no thread of the crew has come to it yet. */
+            if ((seen & HL_OWNER_MASK) == pool->owner &&
+                hl_crew_run_due(&pool->crew, volume, index))
+                continue;
             if (hl_now_ns() >= deadline_ns)
                 return hl_error(ETIMEDOUT, "%s: chunk %u: member %u is %s it and makes no progress",
                                 volume->source->name, index, HL_OWNER_MEMBER(seen),
@@ -257,7 +263,7 @@ static void run_ahead(const struct hl_job *job)
 
     if (hl_touches_unwish(&volume->touches, job->index) &&
         hl_chunk_state(seen) == HL_CHUNK_EMPTY &&
-        (!job->if_room || hl_replacement_has_room(pool)))
+        (!job->if_room || hl_replacement_has_room(pool, volume->nr_chunks)))
         claim_and_fill(volume, job->index, seen, false, job->if_room);
 }
 

@@ -164,8 +164,48 @@ static bool works_for(const struct hl_crew *crew, const struct hl_volume *volume
     return false;
 }
 
+/* Under the lock. */
+static bool take_due(struct hl_queue *queue, const struct hl_volume *volume, uint32_t index,
+                     struct hl_job *ret_job)
+{
+    bool found = false;
+
+    for (unsigned i = 0; i < queue->nr; i++) {
+        struct hl_job *job = &queue->jobs[(queue->first + i) % HL_CREW_QUEUE];
+
+        if (found)
+            queue->jobs[(queue->first + i - 1) % HL_CREW_QUEUE] = *job;
+        else if (job->volume == volume && (index == HL_CREW_ANY || job->index == index)) {
+            *ret_job = *job;
+            found = true;
+        }
+    }
+    queue->nr -= found;
+    return found;
+}
+
+bool hl_crew_run_due(struct hl_crew *crew, const struct hl_volume *volume, uint32_t index)
+{
+    struct hl_job job;
+    bool found;
+
+    hl_quiet_begin();
+    hl_lock(&crew->lock);
+    found = take_due(&crew->queues[HL_JOB_DUE], volume, index, &job);
+    hl_unlock(&crew->lock);
+    if (found) {
+        job.run(&job);
+        hl_crew_unreserve(crew);
+    }
+    hl_quiet_end();
+    return found;
+}
+
 void hl_crew_leave(struct hl_crew *crew, const struct hl_volume *volume)
 {
+    /* A thread of the crew may hang in another source: do not wait for it to come to ours. */
+    while (hl_crew_run_due(crew, volume, HL_CREW_ANY))
+        ;
     hl_lock(&crew->lock);
     drop_jobs(&crew->queues[HL_JOB_AHEAD], volume);
     drop_jobs(&crew->queues[HL_JOB_WISH], volume);
@@ -196,6 +236,8 @@ static bool work(struct hl_crew *crew, unsigned me)
         job.run(&job);
         hl_lock(&crew->lock);
         crew->nr_beside -= is_beside(kind);
+        if (crew->queues[HL_JOB_DUE].nr || crew->queues[HL_JOB_WISH].nr)
+            pthread_cond_signal(&crew->work); /* for one that was not to work beside us */
         crew->busy[me] = NULL;
         if (kind == HL_JOB_DUE)
             atomic_fetch_sub_explicit(&crew->nr_reserved, 1, memory_order_relaxed);

@@ -103,7 +103,12 @@ void hl_crew_unreserve(struct hl_crew *crew);
 /* Queue a job; a due one has its place.  False when there are too many of the others already. */
 bool hl_crew_post(struct hl_crew *crew, enum hl_job_kind kind, const struct hl_job *job);
 
-/* Drop what is not due of a volume that is being closed, and wait for its other jobs. */
+/* Run a due job of a volume in the calling thread, if the crew has not come to it yet: of one chunk, or
+ * with HL_CREW_ANY of any.  False when there is none. */
+#define HL_CREW_ANY UINT32_MAX
+bool hl_crew_run_due(struct hl_crew *crew, const struct hl_volume *volume, uint32_t index);
+
+/* Drop what is not due of a volume that is being closed, and run, or wait for, its other jobs. */
 void hl_crew_leave(struct hl_crew *crew, const struct hl_volume *volume);
 
 #endif

@@ -22,7 +22,8 @@
  *     sentence for hugelite_error().  Nothing is ever printed.
  *   - Threads: a pool may be used by all threads.  A volume handle is used by
  *     one thread at a time, like an SQLite connection; open one per thread,
- *     they share the mapping and cost a few microseconds.
+ *     they share the mapping and cost a few microseconds, and for a compressed source a walk
+ *     over its seek table.
  *   - fork(): handles are not inherited.  In the child every call on one
  *     answers -ECHILD (close them, then open again) and the mapping is absent:
  *     a pointer fetched before the fork must not be followed in the child.

@@ -54,6 +54,7 @@ struct hugelite_pool {
     struct hl_crew crew;
     _Atomic uint64_t room_hand;     /* replacement.c: hints, of this process */
     _Atomic uint64_t full_until_ns;
+    _Atomic uint64_t held_until_ns;
     _Atomic uint32_t room_pause;
 
     int uffd;

@@ -67,11 +67,14 @@ void hl_replacement_give(struct hugelite_pool *pool, uint32_t ticket)
 /* Rounds of sweeping in which others took all that became free. */
 enum { ROUNDS_MAX = 1000, FRUITLESS_MAX = 4, PAUSE_NS = 1000 * 1000 };
 
-/* Tickets that has_room() looks at, in either place, and how many calls it rests after it found none. */
-enum { ROOM_LOOK = 64, ROOM_PAUSE = 15 };
+enum {
+    ROOM_LOOK = 64,      /* tickets that has_room() looks at, in either place */
+    ROOM_PAUSE = 15,     /* calls that it rests, at least, when it has found none that is free */
+    TOUCHES_A_ROUND = 4, /* of the average chunk, while all are aged once: one that had none is not used */
+};
 
-/* How long a full file system is taken to be full. */
-enum { FULL_NS = 1000 * 1000 * 1000 };
+/* How long a full file system is taken to be full, and a pool that is held to be held. */
+enum { FULL_NS = 1000 * 1000 * 1000, HELD_NS = 50 * 1000 * 1000 };
 
 void hl_replacement_forget(struct hugelite_pool *pool, uint32_t ticket, uint32_t chunk)
 {
@@ -309,7 +312,7 @@ static bool next_is_unused(struct hugelite_pool *pool)
 /* What a sweep has freed for the next takers lies between the hands, and is no room: so more than
  * that at the take hand, or any elsewhere, where this process has found some before or goes on looking;
  * or what is not used. */
-bool hl_replacement_has_room(struct hugelite_pool *pool)
+bool hl_replacement_has_room(struct hugelite_pool *pool, uint32_t nr_chunks)
 {
     uint64_t take = atomic_load_explicit(&pool->control->take_hand, memory_order_relaxed);
     uint64_t sweep = atomic_load_explicit(&pool->control->sweep_hand, memory_order_relaxed);
@@ -317,6 +320,7 @@ bool hl_replacement_has_room(struct hugelite_pool *pool)
     uint64_t full = atomic_load_explicit(&pool->full_until_ns, memory_order_relaxed);
     uint64_t between = sweep > take ? sweep - take : 0;
     uint32_t pause = atomic_load_explicit(&pool->room_pause, memory_order_relaxed);
+    bool unused;
 
     /* A full pool mostly stays so, and an early read is over in a few microseconds. */
     if (pause) {
@@ -328,17 +332,31 @@ bool hl_replacement_has_room(struct hugelite_pool *pool)
     if (between > pool->nr_tickets)
         between = pool->nr_tickets;
     if (count_free(pool, take, 0, 0) > sweep_batch(pool) ||
-        count_free(pool, look, (uint32_t)(take % pool->nr_tickets), (uint32_t)between) ||
-        next_is_unused(pool))
+        count_free(pool, look, (uint32_t)(take % pool->nr_tickets), (uint32_t)between))
         return true;
+    unused = next_is_unused(pool);
+    pause = (uint32_t)(TOUCHES_A_ROUND * (uint64_t)nr_chunks / pool->nr_tickets);
     atomic_store_explicit(&pool->room_hand, look + ROOM_LOOK, memory_order_relaxed);
-    atomic_store_explicit(&pool->room_pause, ROOM_PAUSE, memory_order_relaxed);
-    return false;
+    atomic_store_explicit(&pool->room_pause, pause > ROOM_PAUSE ? pause : ROOM_PAUSE,
+                          memory_order_relaxed);
+    return unused;
 }
 
 void hl_replacement_note_full(struct hugelite_pool *pool)
 {
     atomic_store_explicit(&pool->full_until_ns, hl_now_ns() + FULL_NS, memory_order_relaxed);
+}
+
+void hl_replacement_note_held(struct hugelite_pool *pool)
+{
+    atomic_store_explicit(&pool->held_until_ns, hl_now_ns() + HELD_NS, memory_order_relaxed);
+}
+
+bool hl_replacement_is_held(const struct hugelite_pool *pool)
+{
+    uint64_t until = atomic_load_explicit(&pool->held_until_ns, memory_order_relaxed);
+
+    return until && hl_now_ns() < until;
 }
 
 int hl_replacement_shrink(struct hugelite_pool *pool, uint32_t chunk, bool *ret_moving)

@@ -18,11 +18,15 @@ int hl_replacement_take(struct hugelite_pool *pool, uint32_t chunk, uint64_t pat
                         uint32_t *ret_ticket);
 
 /* Would a chunk find a ticket, and a page, without another having to leave that is in use?  A guess from
- * a short look, and from what this process has been told lately. */
-bool hl_replacement_has_room(struct hugelite_pool *pool);
+ * a short look, and from what this process has been told lately.  nr_chunks: of the reader's volume. */
+bool hl_replacement_has_room(struct hugelite_pool *pool, uint32_t nr_chunks);
 
 /* There is no page left, or none that can leave, whatever the tickets say. */
 void hl_replacement_note_full(struct hugelite_pool *pool);
+
+/* All of it is held, as somebody found out who was ready to wait; and that just a moment ago. */
+void hl_replacement_note_held(struct hugelite_pool *pool);
+bool hl_replacement_is_held(const struct hugelite_pool *pool);
 
 /* Give a ticket back: of a fill that failed. */
 void hl_replacement_give(struct hugelite_pool *pool, uint32_t ticket);

@@ -46,7 +46,10 @@ enum {
     PRICE_BUSY = 2,
 
     /* With fewer early reads behind it, a reader may be anything. */
-    STRAYS_MIN = 8,
+    STRAYS_MIN = 4,
+
+    /* A version settles within a few ticks of its time stamp: source-file.c. */
+    SETTLING_NS = 1000 * 1000 * 1000,
 
     /* So many early reads in a row, one behind the other, and the chunk is wanted. */
     FOLLOWS_MAX = 2,
@@ -360,7 +363,10 @@ static inline uint64_t pin(struct hugelite_volume *vol, unsigned p, uint32_t ind
 static bool crew_may_fill(struct hl_volume *volume)
 {
     if (!atomic_load_explicit(&volume->settled, memory_order_relaxed)) {
-        if (hl_today_ns() < volume->source->settled_ns)
+        uint64_t today = hl_today_ns(), settled = volume->source->settled_ns;
+
+        /* A time stamp of tomorrow is nothing that a change made now would get. */
+        if (today < settled && today + SETTLING_NS >= settled)
             return false;
         atomic_store_explicit(&volume->settled, true, memory_order_relaxed);
     }
@@ -416,6 +422,15 @@ static bool is_stuck(const struct hugelite_volume *vol, uint32_t index)
             hl_chunk_state(word) == HL_CHUNK_EVICTING) && hl_now_ns() < vol->stuck_until_ns;
 }
 
+/* A fill of this chunk would fail, or be waited for in vain, as one has before. */
+static bool is_hopeless(const struct hugelite_volume *vol, uint32_t index)
+{
+    uint64_t word = atomic_load_explicit(&vol->words[index], memory_order_relaxed);
+
+    return is_stuck(vol, index) || hl_touches_damaged(&vol->volume->touches, index) ||
+           (hl_chunk_state(word) == HL_CHUNK_EMPTY && hl_replacement_is_held(vol->pool));
+}
+
 /* Does this read begin where the last early one ended? */
 static bool follows_early_read(const struct hugelite_volume *vol, uint64_t offset)
 {
@@ -429,7 +444,7 @@ static bool is_behind(struct hugelite_volume *vol, uint32_t index)
 {
     return vol->volume->codec->unit > 1 && hl_crew_is_busy(&vol->pool->crew) &&
            hl_touches_count(&vol->volume->touches, index) >= PRICE_BUSY &&
-           hl_replacement_has_room(vol->pool);
+           hl_replacement_has_room(vol->pool, vol->volume->nr_chunks);
 }
 
 /* Is this touch, out of any sequence, of a chunk that is not resident better answered by an early
@@ -470,7 +485,7 @@ static __attribute__((noinline)) int pin_cold(struct hugelite_volume *vol, unsig
 
     hl_crew_start(&vol->pool->crew);
     sequential = hl_volume_notice(vol->volume, &vol->sequences, offset);
-    early = !patient && (is_stuck(vol, index) || hl_touches_damaged(&vol->volume->touches, index) ||
+    early = !patient && (is_hopeless(vol, index) ||
                          (!sequential && is_early(vol, index, offset)));
     if (early) {
         unpin(vol, p);
@@ -602,7 +617,7 @@ static int read_early(struct hugelite_volume *vol, uint64_t offset, uint32_t len
 {
     struct hl_volume *volume = vol->volume;
     uint32_t index = (uint32_t)(offset >> HL_CHUNK_SHIFT);
-    bool room = hl_replacement_has_room(vol->pool), begins = vol->strays < STRAYS_MIN;
+    bool room = hl_replacement_has_room(vol->pool, vol->volume->nr_chunks), begins = vol->strays < STRAYS_MIN;
     int rc;
 
     vol->strays++;

@@ -15,6 +15,7 @@
 #include "kit.h"
 #include "stop.h"
 
+#include "pool.h"
 #include "sys.h"
 
 #include <errno.h>
@@ -86,6 +87,7 @@ static void story(bool must_succeed)
     if (must_succeed)
         kit_verify(vol, SEED);
     hugelite_volume_close(vol);
+    EXPECT_EQ(atomic_load(&pool->crew.nr_reserved), 0);
     if (must_succeed)
         kit_audit_empty(pool);
     hugelite_pool_close(pool);

@@ -2,7 +2,7 @@
  *
  * test-early-full: a full pool is not stirred by reads here and there, and lets in what is hot.
  *
- * The pool has room for a sixth of the volume.  Passes when of some thousand uniform reads of single
+ * The pool has room for a third of the volume.  Passes when of some thousand uniform reads of single
  * pages next to none makes a chunk leave, and the others are read early, plain and compressed; when
  * a cold chunk that is read far more often than others comes in soon; when a scan passes
  * all the same; and when with room again the next chunk asked for is filled.
@@ -14,7 +14,7 @@
 #include <stdio.h>
 
 #define CHUNKS 24
-#define BUDGET 4
+#define BUDGET 8
 #define BYTES (CHUNKS * CHUNK - 8)
 #define SEED 67
 #define READS 3000

@@ -3,9 +3,9 @@
 #
 # test-quickstart-readers: examples/readers.py notices what is wrong, and cleans up.
 #
-# Passes when wrong rows, a reader that fails and readers that fill nothing end it
-# with status 1 and a reason, and when SIGINT and SIGTERM end the readers too.
-# The program hugelite is played by a script.
+# Passes when wrong rows, a reader that fails, readers that fill nothing, and a second file that is not
+# compressed, or is of another database, end it with status 1 and a reason, and when SIGINT and
+# SIGTERM end the readers too. The program hugelite is played by a script.
 
 . ./functions.sh
 requires sqlite3 pgrep
@@ -26,6 +26,7 @@ SH
 
 expect_status 2 "$PYTHON_EXT" "$readers"
 expect_status 2 "$PYTHON_EXT" "$readers" -x
+expect_status 2 "$PYTHON_EXT" "$readers" a b c
 expect_status 0 "$PYTHON_EXT" "$readers" -h
 
 # Its `stat` fails, so nothing can have been filled.
@@ -46,6 +47,14 @@ cat >"$HUGELITE" <<SH
 SH
 expect_status 1 "$PYTHON_EXT" "$readers" "$tmpdir/x.db"
 grep -q 'hugelite sql: .* gave other rows' "$tmpdir/err" || die "$(cat "$tmpdir/err")"
+
+# The two ways may be the database and its compressed twin.
+HUGELITE=$real expect_status 1 "$PYTHON_EXT" "$readers" "$tmpdir/x.db" "$tmpdir/x.db"
+grep -q 'x.db: not as hugelite pack makes it' "$tmpdir/err" || die "$(cat "$tmpdir/err")"
+make_db "$tmpdir/y.db" 999
+"$real" pack "$tmpdir/y.db" "$tmpdir/y.db.zst" >/dev/null
+HUGELITE=$real expect_status 1 "$PYTHON_EXT" "$readers" "$tmpdir/x.db" "$tmpdir/y.db.zst"
+grep -q 'sqlite3 shell: packed gave other rows' "$tmpdir/err" || die "$(cat "$tmpdir/err")"
 
 play 'exec sleep 3600'
 for signal in INT TERM; do
