@@ -203,12 +203,14 @@ bool hl_crew_run_due(struct hl_crew *crew, const struct hl_volume *volume, uint3
 
 void hl_crew_leave(struct hl_crew *crew, const struct hl_volume *volume)
 {
+    hl_lock(&crew->lock);
+    drop_jobs(&crew->queues[HL_JOB_AHEAD], volume);
+    drop_jobs(&crew->queues[HL_JOB_WISH], volume);
+    hl_unlock(&crew->lock);
     /* A thread of the crew may hang in another source: do not wait for it to come to ours. */
     while (hl_crew_run_due(crew, volume, HL_CREW_ANY))
         ;
     hl_lock(&crew->lock);
-    drop_jobs(&crew->queues[HL_JOB_AHEAD], volume);
-    drop_jobs(&crew->queues[HL_JOB_WISH], volume);
     while (works_for(crew, volume))
         pthread_cond_wait(&crew->done, &crew->lock.mutex);
     hl_unlock(&crew->lock);

@@ -43,16 +43,33 @@ static unsigned nr_wishes(void)
     return pool->crew.queues[HL_JOB_AHEAD].nr + pool->crew.queues[HL_JOB_WISH].nr;
 }
 
+static bool is_busy(void)
+{
+    bool busy = nr_wishes() || atomic_load(&pool->crew.nr_reserved);
+
+    hl_lock(&pool->crew.lock);
+    for (unsigned i = 0; i < pool->crew.nr_threads; i++)
+        busy |= pool->crew.busy[i] != NULL;
+    hl_unlock(&pool->crew.lock);
+    return busy;
+}
+
 /* Reads held back, until the crew has its hands full and much is wished for.  Returns how many
- * chunks are claimed. */
-static unsigned fill_queues(struct hugelite_volume *vol)
+ * chunks are claimed; *ret_fills: how many were filled before. */
+static unsigned fill_queues(struct hugelite_volume *vol, uint64_t *ret_fills)
 {
     unsigned claimed = 0;
 
+    /* First get known for one who reads here and there, and so does not wait. */
+    for (unsigned i = 1; i < CHUNKS; i += 2)
+        read_at(vol, i, 200);
+    while (is_busy())
+        test_sleep_ms(1);
+    EXPECT_RC(hugelite_pool_evict(pool, NULL, NULL), 0);
+    *ret_fills = kit_stat(vol).fills;
+
     hl_patience_ns = 1000 * 1000;
     stop_hold_reads();
-    for (unsigned i = 0; i < 40; i++) /* known for one who reads here and there */
-        read_at(vol, 0, 30 + i * 37 % 400);
     for (unsigned i = 2; i < CHUNKS; i += 2)
         read_at(vol, i, 200);
     for (uint32_t c = 0; c < pool->nr_words; c++)
@@ -98,8 +115,7 @@ static void close_with_work(bool with_other)
     if (with_other)
         beside = kit_volume(pool, other);
     vol = kit_volume(pool, path);
-    fills = kit_stat(vol).fills;
-    claimed = fill_queues(vol);
+    claimed = fill_queues(vol, &fills);
     EXPECT(kit_count_threads() <= threads + 1 + CPUS);
     EXPECT_EQ(pthread_create(&thread, NULL, resume, NULL), 0);
     if (with_other) {
@@ -135,10 +151,11 @@ static void close_with_work(bool with_other)
 static void exits(void *arg)
 {
     struct hugelite_volume *vol;
+    uint64_t fills;
 
     pool = kit_pool(dir, CHUNKS);
     vol = kit_volume(pool, path);
-    fill_queues(vol);
+    fill_queues(vol, &fills);
     if (arg)
         stop_resume_reads();
 }
