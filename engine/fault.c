@@ -15,6 +15,7 @@
 
 #include "buffer.h"
 #include "chunk.h"
+#include "cold.h"
 #include "decoder.h"
 #include "error.h"
 #include "pool.h"
@@ -44,8 +45,8 @@ static void serve(struct hugelite_pool *pool, uintptr_t address)
         return; /* unmapped meanwhile, and with that the toucher is awake */
     index = (uint32_t)((address - (uintptr_t)volume->image.base) >> HL_CHUNK_SHIFT);
     if (index < volume->nr_chunks)
-        hl_volume_notice(volume, &volume->fault_sequences,
-                         address - (uintptr_t)volume->image.base);
+        hl_cold_notice(volume, &volume->fault_sequences,
+                       address - (uintptr_t)volume->image.base);
 
     for (;;) {
         const _Atomic uint64_t *word = &pool->words[volume->first + index];

@@ -4,7 +4,7 @@
  * hugelite_volume_fetch() and _release(); it writes this handle's own pins and nothing else.
  *
  * Entry points: hugelite_volume_*().
- * See also: chunk.c (what happens when the chunk is not there), engine/README.md (rule 4).
+ * See also: cold.c and chunk.c (what happens when the chunk is not there), engine/README.md (rule 4).
  */
 #include "config.h"
 
@@ -12,79 +12,16 @@
 
 #include "chunk.h"
 #include "cleanup.h"
+#include "cold.h"
 #include "codec.h"
 #include "crew.h"
 #include "error.h"
 #include "pool.h"
-#include "replacement.h"
 #include "source.h"
 #include "sys.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-enum {
-    /* Chunks filled ahead of one reader, however many threads there are. */
-    AHEAD_MAX = 64,
-
-    /* A unit that is larger costs nearly as much as the chunk: no early reads. */
-    EARLY_UNIT_MAX = 256 * 1024,
-
-    /* A read that is longer wants the chunk. */
-    EARLY_LENGTH_MAX = 64 * 1024,
-
-    /* A read that begins so near behind the last early one goes on with it. */
-    EARLY_NEAR_BYTES = 64 * 1024,
-
-    /* Early reads after which a chunk is filled when there is room.  A fill of a raw chunk costs what a
-     * hundred preads of its pages cost more than as many warm lookups; that of a compressed one is
-     * worth thirty frames, and each of them a hundred lookups. */
-    PRICE_RAW = 60,
-    PRICE_DECODED = 1,
-
-    /* After which the reader fills it himself when the crew has its hands full. */
-    PRICE_BUSY = 2,
-
-    /* With fewer early reads behind it, a reader may be anything. */
-    STRAYS_MIN = 4,
-
-    /* A version settles within a few ticks of its time stamp: source-file.c. */
-    SETTLING_NS = 1000 * 1000 * 1000,
-
-    /* So many early reads in a row, one behind the other, and the chunk is wanted. */
-    FOLLOWS_MAX = 2,
-
-    /* And waits so long for others who are filling: many fills' time. */
-    PATIENCE_NS = 1000 * 1000 * 1000,
-};
-
-/* What the handle holds, beside the shared pin of the same number. */
-struct pin {
-    uint32_t chunk; /* index in the volume + 1; 0 = free */
-    uint32_t count; /* fetches not yet released */
-};
-
-struct hugelite_volume {
-    struct hl_volume *volume;
-    struct hugelite_pool *pool;
-    const char *base;        /* of the mapping */
-    uint64_t bytes;
-    _Atomic uint64_t *words; /* of chunk 0 */
-    uint32_t first;          /* chunk id of chunk 0 */
-    bool light_pins;
-    const _Atomic uint32_t *nr_wounds; /* of the image */
-    struct hl_reader *reader;
-    struct pin pins[HL_PINS];
-
-    /* Off the warm path. */
-    struct hl_sequences sequences;
-    unsigned strays;    /* early reads so far */
-    unsigned follows;   /* of the last ones, how many began near the end of the one before */
-    uint64_t early_end; /* where the last one ended */
-    uint64_t refused;   /* where try_fetch() has just said -EAGAIN, + 1 */
-    uint64_t stuck;     /* owner of a claim that was waited for in vain; 0 = none */
-    uint64_t stuck_until_ns;
-};
 
 /* ---- open and close ------------------------------------------------------ */
 
@@ -359,135 +296,19 @@ static inline uint64_t pin(struct hugelite_volume *vol, unsigned p, uint32_t ind
     return atomic_load_explicit(&vol->words[index], memory_order_seq_cst);
 }
 
-/* May the crew fill beside a reader?  It holds no lock against writers. */
-static bool crew_may_fill(struct hl_volume *volume)
-{
-    if (!atomic_load_explicit(&volume->settled, memory_order_relaxed)) {
-        uint64_t today = hl_today_ns(), settled = volume->source->settled_ns;
-
-        /* A time stamp of tomorrow is nothing that a change made now would get. */
-        if (today < settled && today + SETTLING_NS >= settled)
-            return false;
-        atomic_store_explicit(&volume->settled, true, memory_order_relaxed);
-    }
-    return hl_crew_threads(&volume->pool->crew);
-}
-
-/* Chunks that may be filled ahead of a reader: enough that no thread of the crew runs out of
- * work, and a quarter of the budget at most. */
-static uint32_t ahead_window(struct hl_volume *volume)
-{
-    uint32_t window = 4 * hl_crew_threads(&volume->pool->crew);
-
-    if (!crew_may_fill(volume))
-        return 0;
-    if (window > AHEAD_MAX)
-        window = AHEAD_MAX;
-    if (window > volume->pool->nr_tickets / 4)
-        window = volume->pool->nr_tickets / 4;
-    /* A frame that is larger than a chunk is decoded from its beginning, in order. */
-    if (window > 1 && volume->codec->unit > HL_CHUNK_BYTES)
-        window = 1;
-    return window;
-}
-
-bool hl_volume_notice(struct hl_volume *volume, struct hl_sequences *sequences, uint64_t offset)
-{
-    struct hl_ahead ahead = hl_sequence_touch(sequences, offset, ahead_window(volume),
-                                              volume->nr_chunks);
-
-    for (uint32_t i = 0; i < ahead.nr; i++)
-        hl_chunk_post_ahead(volume, ahead.first + i * (uint32_t)ahead.step, !ahead.certain);
-    return ahead.sequential;
-}
-
-/* A stopped process may hold many claims: one is waited for, and none of the others. */
-static void note_stuck(struct hugelite_volume *vol, uint32_t index)
-{
-    uint64_t word = atomic_load_explicit(&vol->words[index], memory_order_relaxed);
-
-    if ((hl_chunk_state(word) == HL_CHUNK_FILLING || hl_chunk_state(word) == HL_CHUNK_EVICTING) &&
-        (word & HL_OWNER_MASK) != vol->pool->owner) {
-        vol->stuck = word & HL_OWNER_MASK;
-        vol->stuck_until_ns = hl_now_ns() + hl_patience_ns;
-    }
-}
-
-static bool is_stuck(const struct hugelite_volume *vol, uint32_t index)
-{
-    uint64_t word = atomic_load_explicit(&vol->words[index], memory_order_relaxed);
-
-    return vol->stuck && (word & HL_OWNER_MASK) == vol->stuck &&
-           (hl_chunk_state(word) == HL_CHUNK_FILLING ||
-            hl_chunk_state(word) == HL_CHUNK_EVICTING) && hl_now_ns() < vol->stuck_until_ns;
-}
-
-/* A fill of this chunk would fail, or be waited for in vain, as one has before. */
-static bool is_hopeless(const struct hugelite_volume *vol, uint32_t index)
-{
-    uint64_t word = atomic_load_explicit(&vol->words[index], memory_order_relaxed);
-
-    return is_stuck(vol, index) || hl_touches_damaged(&vol->volume->touches, index) ||
-           (hl_chunk_state(word) == HL_CHUNK_EMPTY && hl_replacement_is_held(vol->pool));
-}
-
-/* Does this read begin where the last early one ended? */
-static bool follows_early_read(const struct hugelite_volume *vol, uint64_t offset)
-{
-    return offset >= vol->early_end && offset - vol->early_end < EARLY_NEAR_BYTES &&
-           (offset ^ vol->early_end) >> HL_CHUNK_SHIFT == 0;
-}
-
-/* The crew does not keep up with this reader, who decodes the same chunk frame by frame: he does better to
- * fill it himself. */
-static bool is_behind(struct hugelite_volume *vol, uint32_t index)
-{
-    return vol->volume->codec->unit > 1 && hl_crew_is_busy(&vol->pool->crew) &&
-           hl_touches_count(&vol->volume->touches, index) >= PRICE_BUSY &&
-           hl_replacement_has_room(vol->pool, vol->volume->nr_chunks);
-}
-
-/* Is this touch, out of any sequence, of a chunk that is not resident better answered by an early
- * read?  May wait for somebody who is filling it. */
-static bool is_early(struct hugelite_volume *vol, uint32_t index, uint64_t offset)
-{
-    uint64_t word = atomic_load_explicit(&vol->words[index], memory_order_acquire);
-    bool empty = hl_chunk_state(word) == HL_CHUNK_EMPTY;
-
-    if (vol->volume->codec->unit > EARLY_UNIT_MAX || !crew_may_fill(vol->volume))
-        return false;
-    /* Page by page in a chunk: the beginning of a scan, or a range. */
-    if (follows_early_read(vol, offset) && vol->follows >= FOLLOWS_MAX)
-        return false;
-    if (vol->strays >= STRAYS_MIN)
-        return !(empty && is_behind(vol, index));
-    /* A reader that has just begun may be about to scan, as others may: then each frame is
-     * to be decoded once, and it is worth a fill's wait. */
-    if (empty)
-        return !follows_early_read(vol, offset) && !hl_crew_is_busy(&vol->pool->crew);
-    if (hl_chunk_make_resident(vol->volume, index, hl_now_ns() +
-                               (PATIENCE_NS < hl_patience_ns ? PATIENCE_NS
-                                                             : hl_patience_ns)) == 0)
-        return false;
-    note_stuck(vol, index);
-    return true;
-}
-
 /* The chunk is pinned at p but not resident.  On failure the pin is gone.  patient: not to be answered
  * -EAGAIN. */
 static __attribute__((noinline)) int pin_cold(struct hugelite_volume *vol, unsigned p,
                                               uint32_t index, uint64_t offset, bool patient)
 {
     uint64_t deadline_ns = hl_now_ns() + hl_patience_ns;
-    bool sequential, early;
+    bool sequential;
     uint64_t word;
     int rc;
 
     hl_crew_start(&vol->pool->crew);
-    sequential = hl_volume_notice(vol->volume, &vol->sequences, offset);
-    early = !patient && (is_hopeless(vol, index) ||
-                         (!sequential && is_early(vol, index, offset)));
-    if (early) {
+    sequential = hl_cold_notice(vol->volume, &vol->sequences, offset);
+    if (!patient && hl_cold_is_early(vol, index, offset, sequential)) {
         unpin(vol, p);
         vol->refused = offset + 1;
         return -EAGAIN;
@@ -499,7 +320,7 @@ static __attribute__((noinline)) int pin_cold(struct hugelite_volume *vol, unsig
         rc = hl_chunk_make_resident(vol->volume, index, deadline_ns);
         if (rc < 0) {
             if (rc == -ETIMEDOUT)
-                note_stuck(vol, index);
+                hl_cold_timed_out(vol, index);
             unpin(vol, p);
             return rc;
         }
@@ -518,7 +339,7 @@ static __attribute__((noinline)) void touch_first(struct hugelite_volume *vol, u
     atomic_fetch_or_explicit(&vol->words[index], HL_CHUNK_REFERENCED, memory_order_relaxed);
     atomic_fetch_and_explicit(&vol->words[index], ~(uint64_t)HL_CHUNK_AHEAD,
                               memory_order_relaxed);
-    hl_volume_notice(vol->volume, &vol->sequences, offset);
+    hl_cold_notice(vol->volume, &vol->sequences, offset);
 }
 
 /* Any pin but the home one: the home is taken by another chunk.  Sets *ret_pin. */
@@ -611,36 +432,11 @@ void hugelite_volume_release(struct hugelite_volume *vol, const void *data)
 
 /* ---- everything else ----------------------------------------------------- */
 
-/* A first touch, here and there: its bytes now, and the chunk by the crew if it earns its place.
- * 1: somebody else fills the chunk, and this reader should rather wait. */
-static int read_early(struct hugelite_volume *vol, uint64_t offset, uint32_t length, void *buffer)
-{
-    struct hl_volume *volume = vol->volume;
-    uint32_t index = (uint32_t)(offset >> HL_CHUNK_SHIFT);
-    bool room = hl_replacement_has_room(vol->pool, vol->volume->nr_chunks), begins = vol->strays < STRAYS_MIN;
-    int rc;
-
-    vol->strays++;
-    vol->follows = follows_early_read(vol, offset) ? vol->follows + 1 : 0;
-    vol->early_end = offset + length;
-    if (!hl_touches_damaged(&volume->touches, index) &&
-        hl_touches_earn(&volume->touches, index, room,
-                        volume->codec->unit == 1 && !begins ? PRICE_RAW : PRICE_DECODED)) {
-        rc = hl_chunk_serve_early(volume, offset, length, room, buffer);
-        if (rc <= 0 && rc != -ENOMEM)
-            return rc;
-        if (rc == 1 && begins && room && !is_stuck(vol, index))
-            return 1;
-        hl_chunk_post_ahead(volume, index, room);
-    }
-    return hl_chunk_read_past(volume, offset, length, buffer);
-}
-
 /* A part that lies inside one chunk. */
 static int read_part(struct hugelite_volume *vol, uint64_t offset, uint32_t length, void *buffer)
 {
     uint32_t index = (uint32_t)(offset >> HL_CHUNK_SHIFT);
-    bool refused = vol->refused == offset + 1 && length <= EARLY_LENGTH_MAX && !vol->pool->dead;
+    bool refused = vol->refused == offset + 1 && length <= HL_COLD_READ_MAX && !vol->pool->dead;
     const void *data = NULL;
     int rc;
 
@@ -649,9 +445,9 @@ static int read_part(struct hugelite_volume *vol, uint64_t offset, uint32_t leng
         refused = hl_chunk_state(atomic_load_explicit(&vol->words[index], memory_order_relaxed)) !=
                   HL_CHUNK_RESIDENT;
     /* A moment ago, when the caller asked, the answer was -EAGAIN. */
-    rc = refused ? -EAGAIN : fetch(vol, offset, length, length > EARLY_LENGTH_MAX, &data);
+    rc = refused ? -EAGAIN : fetch(vol, offset, length, length > HL_COLD_READ_MAX, &data);
     if (rc == -EAGAIN) {
-        rc = read_early(vol, offset, length, buffer);
+        rc = hl_cold_read(vol, offset, length, buffer);
         if (rc <= 0)
             return rc;
         rc = fetch(vol, offset, length, true, &data);
@@ -723,7 +519,7 @@ int hugelite_volume_warm(struct hugelite_volume *vol, uint64_t offset, uint64_t 
     last = (uint32_t)((end - 1) >> HL_CHUNK_SHIFT);
     ahead = (uint32_t)(offset >> HL_CHUNK_SHIFT) + 1;
     hl_crew_start(&vol->pool->crew);
-    nr_ahead = ahead_window(vol->volume);
+    nr_ahead = hl_cold_window(vol->volume);
 
     for (uint64_t at = offset; at < end;) {
         uint32_t index = (uint32_t)(at >> HL_CHUNK_SHIFT);

@@ -31,13 +31,38 @@ struct hl_volume {
     struct hl_sequences fault_sequences;  /* of those who just dereference; the fault thread's */
 };
 
-/* A chunk is touched that is not resident, or for the first time since it is: let the crew fill what
- * comes next.  True when the touch goes on with a sequence. */
-bool hl_volume_notice(struct hl_volume *volume, struct hl_sequences *sequences, uint64_t offset);
-
 /* For the fault thread: the volume mapped at this address, or NULL.  It is not closed
  * until it is left. */
 struct hl_volume *hl_volume_enter(struct hugelite_pool *pool, uintptr_t address);
 void hl_volume_leave(struct hl_volume *volume);
+
+/* What a handle holds, beside the shared pin of the same number. */
+struct hl_pin {
+    uint32_t chunk; /* index in the volume + 1; 0 = free */
+    uint32_t count; /* fetches not yet released */
+};
+
+/* A handle. */
+struct hugelite_volume {
+    struct hl_volume *volume;
+    struct hugelite_pool *pool;
+    const char *base;        /* of the mapping */
+    uint64_t bytes;
+    _Atomic uint64_t *words; /* of chunk 0 */
+    uint32_t first;          /* chunk id of chunk 0 */
+    bool light_pins;
+    const _Atomic uint32_t *nr_wounds; /* of the image */
+    struct hl_reader *reader;
+    struct hl_pin pins[HL_PINS];
+
+    /* Off the warm path: cold.c. */
+    struct hl_sequences sequences;
+    unsigned strays;    /* early reads so far */
+    unsigned follows;   /* of the last ones, how many began near the end of the one before */
+    uint64_t early_end; /* where the last one ended */
+    uint64_t refused;   /* where try_fetch() has just said -EAGAIN, + 1 */
+    uint64_t stuck;     /* owner of a claim that was waited for in vain; 0 = none */
+    uint64_t stuck_until_ns;
+};
 
 #endif
