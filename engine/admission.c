@@ -117,7 +117,8 @@ struct hl_ahead hl_sequence_touch(struct hl_sequences *sequences, uint64_t offse
 
 int hl_touches_init(struct hl_touches *touches, uint32_t nr_chunks)
 {
-    touches->counts = calloc(nr_chunks, sizeof *touches->counts);
+    if (!touches->counts)
+        touches->counts = calloc(nr_chunks, sizeof *touches->counts);
     touches->nr_chunks = nr_chunks;
     return touches->counts ? 0 : hl_error(ENOMEM, "no memory for its table of chunks");
 }

@@ -48,7 +48,7 @@ struct hl_touches {
     uint32_t nr_chunks;
 };
 
-int hl_touches_init(struct hl_touches *touches, uint32_t nr_chunks);
+int hl_touches_init(struct hl_touches *touches, uint32_t nr_chunks); /* again is fine */
 void hl_touches_free(struct hl_touches *touches);
 
 /* Count an early read of a chunk.  Does the chunk earn its place?  It does after `price` reads when there

@@ -157,7 +157,7 @@ static int bind(struct hugelite_pool *pool, struct hugelite_volume *handle,
     (*volume)->first = slot->first;
     hl_slot_image_name(pool, slot, name);
     rc = hl_touches_init(&(*volume)->touches, (*volume)->nr_chunks);
-    if (rc == 0)
+    if (rc == 0) /* with -ENOENT we come again */
         rc = hl_image_attach(pool, name, (uint64_t)slot->capacity << HL_CHUNK_SHIFT,
                              &(*volume)->image);
     if (rc < 0) {
