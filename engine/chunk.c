@@ -254,6 +254,13 @@ int hl_chunk_make_resident(struct hl_volume *volume, uint32_t index, uint64_t de
 
 /* ---- fills that nobody waits for -------------------------------------------- */
 
+/* Nobody has the chunk, or somebody who is dead. */
+static bool wants_filling(const struct hl_volume *volume, uint64_t word)
+{
+    return hl_chunk_state(word) == HL_CHUNK_EMPTY ||
+           (is_claimed(word) && !hl_member_alive(volume->pool, word & HL_OWNER_MASK));
+}
+
 /* A wish has come to its turn: fill, unless somebody has done it or there is no room any more. */
 static void run_ahead(const struct hl_job *job)
 {
@@ -262,7 +269,7 @@ static void run_ahead(const struct hl_job *job)
     uint64_t seen = load(&pool->words[volume->first + job->index]);
 
     if (hl_touches_unwish(&volume->touches, job->index) &&
-        hl_chunk_state(seen) == HL_CHUNK_EMPTY &&
+        wants_filling(volume, seen) &&
         (!job->if_room || hl_replacement_has_room(pool, volume->nr_chunks)))
         claim_and_fill(volume, job->index, seen, false, job->if_room);
 }
@@ -271,7 +278,7 @@ void hl_chunk_post_ahead(struct hl_volume *volume, uint32_t index, bool if_room)
 {
     struct hl_job job = { .run = run_ahead, .volume = volume, .index = index, .if_room = if_room };
 
-    if (hl_chunk_state(load(&volume->pool->words[volume->first + index])) != HL_CHUNK_EMPTY ||
+    if (!wants_filling(volume, load(&volume->pool->words[volume->first + index])) ||
         hl_touches_damaged(&volume->touches, index))
         return;
     hl_quiet_begin();

@@ -175,7 +175,7 @@ int hl_cold_read(struct hugelite_volume *vol, uint64_t offset, uint32_t length, 
     vol->strays++;
     vol->follows = follows_early_read(vol, offset) ? vol->follows + 1 : 0;
     vol->early_end = offset + length;
-    if (!hl_touches_damaged(&volume->touches, index) &&
+    if (!hl_touches_damaged(&volume->touches, index) && !hl_replacement_is_held(vol->pool) &&
         hl_touches_earn(&volume->touches, index, room,
                         volume->codec->unit == 1 && !begins ? PRICE_RAW : PRICE_DECODED)) {
         rc = hl_chunk_serve_early(volume, offset, length, room, buffer);
