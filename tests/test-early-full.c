@@ -77,7 +77,7 @@ static void stir(const char *path)
         if (is_resident(hot))
             continue;
         while (!is_resident(hot)) {
-            EXPECT(reads < 20 * CHUNKS);
+            EXPECT(reads < 200 * CHUNKS);
             for (unsigned i = 0; i < 7; i++)
                 read_page(hot * CHUNK + (32 + random_below(400)) * PAGE);
             read_page(random_below(BYTES / PAGE) * PAGE);
