@@ -29,8 +29,16 @@
 #include <string.h>
 #include <time.h>
 
-/* First and longest sleep between two looks at whether the owner lives. */
-enum { NAP_MIN_NS = 1000 * 1000, NAP_MAX_NS = 64 * 1000 * 1000 };
+enum {
+    /* First and longest sleep between two looks at whether the owner lives. */
+    NAP_MIN_NS = 1000 * 1000,
+    NAP_MAX_NS = 64 * 1000 * 1000,
+
+    /* Who wakes so much too late has been stopped, and a stop may as well fall between two naps: so a deadline
+     * counts only after a few of them. */
+    NAP_LATE_NS = 100 * 1000 * 1000,
+    NAPS_MIN = 4,
+};
 
 static uint64_t load(const _Atomic uint64_t *word)
 {
@@ -67,8 +75,10 @@ static bool is_claimed(uint64_t word)
     return hl_chunk_state(word) == HL_CHUNK_FILLING || hl_chunk_state(word) == HL_CHUNK_EVICTING;
 }
 
-/* Sleep until the word changes from what was seen, or for one nap. */
-static void nap(_Atomic uint64_t *word, uint64_t seen, uint64_t *nap_ns, uint64_t deadline_ns)
+/* Sleep until the word changes from what was seen, or for one nap.  Returns how much longer it took
+ * than that, if much: we have been stopped, which must not count as the owner's time, who may have
+ * been stopped with us, or be a thread of ours. */
+static uint64_t nap(_Atomic uint64_t *word, uint64_t seen, uint64_t *nap_ns, uint64_t deadline_ns)
 {
     uint64_t now = hl_now_ns();
     uint64_t ns = *nap_ns;
@@ -76,18 +86,18 @@ static void nap(_Atomic uint64_t *word, uint64_t seen, uint64_t *nap_ns, uint64_
 
     if (!(seen & HL_CHUNK_WAITERS)) {
         if (!claim(word, seen, seen | HL_CHUNK_WAITERS))
-            return; /* it has just changed: look again */
+            return 0; /* it has just changed: look again */
         seen |= HL_CHUNK_WAITERS;
     }
-    if (now >= deadline_ns)
-        return;
-    if (ns > deadline_ns - now)
+    if (now < deadline_ns && ns > deadline_ns - now)
         ns = deadline_ns - now;
     timeout = (struct timespec){ (time_t)(ns / 1000000000), (long)(ns % 1000000000) };
     /* The low half is the futex: state, flags and member.  (Little-endian only, as x86 and ARM run.) */
     hl_sys.futex_wait(word, (uint32_t)seen, &timeout);
     if (*nap_ns < NAP_MAX_NS)
         *nap_ns *= 2;
+    now = hl_now_ns() - now;
+    return now > ns + NAP_LATE_NS ? now - ns : 0;
 }
 
 /* End a claim to fill without a page. */
@@ -205,6 +215,7 @@ int hl_chunk_make_resident(struct hl_volume *volume, uint32_t index, uint64_t de
     struct hugelite_pool *pool = volume->pool;
     _Atomic uint64_t *word = &pool->words[volume->first + index];
     uint64_t nap_ns = NAP_MIN_NS;
+    unsigned naps = 0;
     bool waited = false;
     int rc;
 
@@ -239,14 +250,15 @@ int hl_chunk_make_resident(struct hl_volume *volume, uint32_t index, uint64_t de
             if ((seen & HL_OWNER_MASK) == pool->owner &&
                 hl_crew_run_due(&pool->crew, volume, index))
                 continue;
-            if (hl_now_ns() >= deadline_ns)
+            if (naps >= NAPS_MIN && hl_now_ns() >= deadline_ns)
                 return hl_error(ETIMEDOUT, "%s: chunk %u: member %u is %s it and makes no progress",
                                 volume->source->name, index, HL_OWNER_MEMBER(seen),
                                 hl_chunk_state(seen) == HL_CHUNK_FILLING ? "filling" : "evicting");
             if (!waited)
                 hl_count(&volume->slot->waits, 1);
             waited = true;
-            nap(word, seen, &nap_ns, deadline_ns);
+            naps++;
+            deadline_ns += nap(word, seen, &nap_ns, deadline_ns);
             continue;
         }
     }
@@ -509,7 +521,7 @@ int hl_chunk_forget(struct hugelite_pool *pool, uint32_t chunk, uint64_t deadlin
             if (hl_now_ns() >= deadline_ns)
                 return hl_error(ETIMEDOUT, "chunk %u: member %u holds it and makes no progress",
                                 chunk, HL_OWNER_MEMBER(seen));
-            nap(word, seen, &nap_ns, deadline_ns);
+            deadline_ns += nap(word, seen, &nap_ns, deadline_ns);
         } else if (claim(word, seen, HL_CHUNK_EMPTY)) {
             if (hl_chunk_state(seen) == HL_CHUNK_RESIDENT)
                 hl_replacement_forget(pool, hl_chunk_ticket(seen), chunk);

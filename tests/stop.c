@@ -7,6 +7,7 @@
  */
 #include "config.h"
 
+#include "kit.h"
 #include "stop.h"
 
 #include "layout.h"
@@ -38,6 +39,7 @@ static _Atomic unsigned fail_nth; /* 0 = not set */
 static int fail_call_err;
 
 static _Atomic bool held;
+static _Atomic unsigned nr_held;
 static pthread_t holder;
 
 static unsigned arrive(enum stop_call call)
@@ -117,8 +119,12 @@ static ssize_t hook_pread(int fd, void *buffer, size_t length, off_t offset)
     int err = atomic_load(&fail_err);
     ssize_t result;
 
-    while (atomic_load(&held) && !pthread_equal(holder, pthread_self()))
-        usleep(1000);
+    if (atomic_load(&held) && !pthread_equal(holder, pthread_self())) {
+        atomic_fetch_add(&nr_held, 1);
+        while (atomic_load(&held))
+            usleep(1000);
+        atomic_fetch_sub(&nr_held, 1);
+    }
     if (fails()) {
         result = -1;
     } else if (err && (uint64_t)offset < fail_from + fail_length &&
@@ -258,6 +264,11 @@ void stop_hold_reads(void)
 void stop_resume_reads(void)
 {
     atomic_store(&held, false);
+}
+
+void stop_await_held(unsigned nr)
+{
+    kit_await(&nr_held, nr);
 }
 
 void stop_contend_copies(unsigned nr)

@@ -44,6 +44,9 @@ int stop_failed(void);
 void stop_hold_reads(void);
 void stop_resume_reads(void);
 
+/* Wait until so many of them do wait; fail after 20 s. */
+void stop_await_held(unsigned nr);
+
 /* Answer this many of the next UFFDIO_COPY calls with EAGAIN and nothing done,
  * as the kernel does under contention. */
 void stop_contend_copies(unsigned nr);

@@ -74,6 +74,7 @@ int main(void)
 
     /* It has the chunk in hand, somebody waits, and it comes to nothing. */
     read_at(vol, 2 * CHUNK + CHUNK / 2);
+    stop_await_held(1);
     EXPECT_EQ(pthread_create(&thread, NULL, resume, NULL), 0);
     kit_verify_chunk(vol, SEED, 2);
     pthread_join(thread, NULL);

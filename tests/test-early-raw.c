@@ -57,7 +57,9 @@ static void now_and_then(void)
 
     /* Soon he is known for one who reads here and there. */
     stop_hold_reads();
-    for (unsigned i = 0; i < 50; i++)
+    read_at(4 * CHUNK + 100 * 4096, 4096);
+    stop_await_held(1); /* else he would fill it himself */
+    for (unsigned i = 1; i < 50; i++)
         read_at(4 * CHUNK + (100 + i * 37 % 300) * 4096, 4096);
     stop_resume_reads();
     kit_await_resident(pool, 2);
@@ -94,29 +96,42 @@ static void goes_on(void)
     EXPECT(kit_stat(vol).fills > fills);
 }
 
+/* With a time stamp that a change in the next moment could have, too: 0.9 s ahead of the clock. */
 static void young(const char *path)
 {
     struct timespec times[2] = { { 0 } };
+    struct hugelite_volume_stat st;
+    unsigned early = 0;
     const void *data;
+    double start;
 
-    /* An hour ahead of the clock. */
     EXPECT_EQ(clock_gettime(CLOCK_REALTIME, &times[0]), 0);
-    times[0].tv_sec += 3600;
+    times[0].tv_nsec += 900 * 1000 * 1000;
+    times[0].tv_sec += times[0].tv_nsec / 1000000000;
+    times[0].tv_nsec %= 1000000000;
     times[1] = times[0];
+    start = test_now();
     EXPECT_EQ(utimensat(AT_FDCWD, path, times, 0), 0);
     vol = kit_volume(pool, path);
     for (unsigned i = 0; i < CHUNKS; i += 2) {
-        EXPECT_RC(hugelite_volume_try_fetch(vol, i * CHUNK + CHUNK / 2, 8, &data), 0);
-        EXPECT_PATTERN(data, 8, SEED, i * CHUNK + CHUNK / 2);
-        hugelite_volume_release(vol, data);
+        int rc = hugelite_volume_try_fetch(vol, i * CHUNK + CHUNK / 2, 8, &data);
+
+        if (rc == 0) {
+            EXPECT_PATTERN(data, 8, SEED, i * CHUNK + CHUNK / 2);
+            hugelite_volume_release(vol, data);
+        }
+        early += rc == -EAGAIN;
     }
-    EXPECT_EQ(kit_stat(vol).fills, CHUNKS / 2);
     for (unsigned i = 0; i < 4; i++) /* in order, and none is filled ahead */
         kit_verify_chunk(vol, SEED, i);
     EXPECT_RC(hugelite_volume_warm(vol, 0, 4 * CHUNK, NULL, NULL), 0);
     test_sleep_ms(20);
-    EXPECT_EQ(kit_stat(vol).fills, 5);
-    EXPECT_EQ(kit_stat(vol).early_reads, 0);
+    st = kit_stat(vol);
+    if (test_now() - start < 0.6) { /* it may take its time, and then be old */
+        EXPECT_EQ(early, 0);
+        EXPECT_EQ(st.fills, 5);
+        EXPECT_EQ(st.early_reads, 0);
+    }
     kit_verify_read(vol, SEED);
     hugelite_volume_close(vol);
 }

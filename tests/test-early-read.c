@@ -69,7 +69,10 @@ static void one_chunk(void)
     EXPECT_EQ(st.early_reads, 1);
     EXPECT_EQ(st.fills + st.resident_bytes + st.waits, 0);
 
-    /* The chunk is claimed: whoever comes waits a little, and then reads for himself. */
+    stop_await_held(1);
+
+    /* The chunk is claimed, and at work: whoever comes waits a little, and then reads for
+     * himself. */
     read_at(second, 4096);
     EXPECT_EQ(kit_frames_in(&frames, second, 4096, &src_bytes), 1);
     st = expect_cost(&st, 1, src_bytes);
