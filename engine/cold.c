@@ -40,9 +40,9 @@ enum {
     /* So many early reads in a row, one behind the other, and the chunk is wanted. */
     FOLLOWS_MAX = 2,
 
-    /* With fewer early reads behind it a reader may be anything, and waits so long for others who are
-     * filling: many fills' time. */
-    STRAYS_MIN = 4,
+    /* With fewer early reads behind it, since it began or since it went in sequence, a reader may
+     * scan, and waits so long for others who are filling: many fills' time. */
+    STRAYS_MIN = 8,
     PATIENCE_NS = 1000 * 1000 * 1000,
 
     /* A version settles within a few ticks of its time stamp: source-file.c. */

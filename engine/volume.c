@@ -308,6 +308,8 @@ static __attribute__((noinline)) int pin_cold(struct hugelite_volume *vol, unsig
 
     hl_crew_start(&vol->pool->crew);
     sequential = hl_cold_notice(vol->volume, &vol->sequences, offset);
+    if (sequential)
+        vol->strays = 0;
     if (!patient && hl_cold_is_early(vol, index, offset, sequential)) {
         unpin(vol, p);
         vol->refused = offset + 1;
@@ -339,7 +341,8 @@ static __attribute__((noinline)) void touch_first(struct hugelite_volume *vol, u
     atomic_fetch_or_explicit(&vol->words[index], HL_CHUNK_REFERENCED, memory_order_relaxed);
     atomic_fetch_and_explicit(&vol->words[index], ~(uint64_t)HL_CHUNK_AHEAD,
                               memory_order_relaxed);
-    hl_cold_notice(vol->volume, &vol->sequences, offset);
+    if (hl_cold_notice(vol->volume, &vol->sequences, offset))
+        vol->strays = 0;
 }
 
 /* Any pin but the home one: the home is taken by another chunk.  Sets *ret_pin. */

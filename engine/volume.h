@@ -57,7 +57,7 @@ struct hugelite_volume {
 
     /* Off the warm path: cold.c. */
     struct hl_sequences sequences;
-    unsigned strays;    /* early reads so far */
+    unsigned strays;    /* early reads since the last touch in sequence */
     unsigned follows;   /* of the last ones, how many began near the end of the one before */
     uint64_t early_end; /* where the last one ended */
     uint64_t refused;   /* where try_fetch() has just said -EAGAIN, + 1 */
