@@ -59,7 +59,8 @@ static uint32_t distance(uint32_t a, uint32_t b)
 }
 
 /* Up to `window` chunks beyond `last`, less what has been asked for. */
-static struct hl_ahead look_ahead(struct hl_sequence *s, uint32_t window, uint32_t nr_chunks)
+static struct hl_ahead look_ahead(struct hl_sequence *s, uint32_t window, uint32_t batch,
+                                  uint32_t nr_chunks)
 {
     struct hl_ahead ahead = { .sequential = s->run >= LIKELY, .certain = s->run >= CERTAIN,
                               .step = s->step };
@@ -75,6 +76,9 @@ static struct hl_ahead look_ahead(struct hl_sequence *s, uint32_t window, uint32
     done = (s->step > 0) == (s->ahead > s->last) ? distance(s->ahead, s->last) : 0;
     if (done >= target)
         return ahead;
+    /* Not chunk by chunk where a request costs a round trip: unless it is the end. */
+    if (target == window && target - done < batch && target < left)
+        return ahead;
     ahead.nr = target - done;
     ahead.first = s->step > 0 ? s->last + done + 1 : s->last - done - 1;
     s->ahead = s->step > 0 ? s->last + target : s->last - target;
@@ -82,7 +86,7 @@ static struct hl_ahead look_ahead(struct hl_sequence *s, uint32_t window, uint32
 }
 
 struct hl_ahead hl_sequence_touch(struct hl_sequences *sequences, uint64_t offset, uint32_t window,
-                                  uint32_t nr_chunks)
+                                  uint32_t batch, uint32_t nr_chunks)
 {
     struct hl_sequence *oldest = &sequences->sequence[0];
     uint32_t chunk = (uint32_t)(offset >> HL_CHUNK_SHIFT);
@@ -107,7 +111,7 @@ struct hl_ahead hl_sequence_touch(struct hl_sequences *sequences, uint64_t offse
             s->ahead = chunk;
         s->run++;
         s->used = ++sequences->clock;
-        return look_ahead(s, window, nr_chunks);
+        return look_ahead(s, window, batch, nr_chunks);
     }
     *oldest = (struct hl_sequence){ .last = chunk, .ahead = chunk, .used = ++sequences->clock };
     return (struct hl_ahead){ .sequential = false };

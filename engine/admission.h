@@ -36,9 +36,10 @@ struct hl_ahead {
 };
 
 /* The chunk of this offset is touched that is not resident, or for the first time since it is.
- * window: chunks that may be filled ahead at most; nr_chunks: of the volume. */
+ * window: chunks that may be filled ahead at most; batch: as many of them at a time as make it worth
+ * asking; nr_chunks: of the volume. */
 struct hl_ahead hl_sequence_touch(struct hl_sequences *sequences, uint64_t offset, uint32_t window,
-                                  uint32_t nr_chunks);
+                                  uint32_t batch, uint32_t nr_chunks);
 
 /* ---- touches: one count for each chunk and process -------------------------- */
 

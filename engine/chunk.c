@@ -17,6 +17,7 @@
 #include "crew.h"
 #include "error.h"
 #include "fill.h"
+#include "haul.h"
 #include "lock.h"
 #include "pool.h"
 #include "replacement.h"
@@ -110,7 +111,7 @@ static int abandon(const struct hl_fill *f, int rc)
     if (f->asked && rc != -ENOMEM)
         next |= HL_CHUNK_FAILED | (uint64_t)(-rc & 0xff) << HL_CHUNK_ERROR_SHIFT;
     if (rc != -EBUSY)
-        hl_count(&f->volume->slot->errors, 1);
+        hl_count(&f->volume->slot->stats.errors, 1);
     if (rc == -EBADMSG)
         hl_touches_damage(&f->volume->touches, f->index);
     settle_word(&f->volume->pool->words[f->volume->first + f->index], next);
@@ -139,7 +140,7 @@ static int fill_and_publish(const struct hl_fill *f)
         hl_replacement_note_held(volume->pool);
     if (rc < 0)
         return abandon(f, rc);
-    hl_count(&volume->slot->fills, 1);
+    hl_count(&volume->slot->stats.fills, 1);
     /* REFERENCED in any case: what is filled ahead must not leave before it is used. */
     settle_word(&volume->pool->words[volume->first + f->index],
                 HL_CHUNK_RESIDENT | HL_CHUNK_REFERENCED | (f->asked ? 0 : HL_CHUNK_AHEAD) |
@@ -247,15 +248,18 @@ int hl_chunk_make_resident(struct hl_volume *volume, uint32_t index, uint64_t de
                 continue;
             }
             /* Our own, and no thread of the crew has come to it yet. */
-            if ((seen & HL_OWNER_MASK) == pool->owner &&
-                hl_crew_run_due(&pool->crew, volume, index))
-                continue;
+            if ((seen & HL_OWNER_MASK) == pool->owner) {
+                if (hl_crew_run_due(&pool->crew, volume, index))
+                    continue;
+                if (!waited && volume->source->remote)
+                    hl_haul_hurry(volume, index);
+            }
             if (naps >= NAPS_MIN && hl_now_ns() >= deadline_ns)
                 return hl_error(ETIMEDOUT, "%s: chunk %u: member %u is %s it and makes no progress",
                                 volume->source->name, index, HL_OWNER_MEMBER(seen),
                                 hl_chunk_state(seen) == HL_CHUNK_FILLING ? "filling" : "evicting");
             if (!waited)
-                hl_count(&volume->slot->waits, 1);
+                hl_count(&volume->slot->stats.waits, 1);
             waited = true;
             naps++;
             deadline_ns += nap(word, seen, &nap_ns, deadline_ns);
@@ -300,6 +304,44 @@ void hl_chunk_post_ahead(struct hl_volume *volume, uint32_t index, bool if_room)
     hl_quiet_end();
 }
 
+bool hl_chunk_claim_haul(struct hl_volume *volume, uint32_t index)
+{
+    struct hugelite_pool *pool = volume->pool;
+    _Atomic uint64_t *word = &pool->words[volume->first + index];
+    uint64_t seen = load(word);
+    bool whole = hl_chunk_state(seen) == HL_CHUNK_EVICTING && !(seen & HL_CHUNK_DOOMED);
+
+    /* What a dead evictor left whole is put back by whoever needs it. */
+    if (whole || !wants_filling(volume, seen) || hl_touches_damaged(&volume->touches, index) ||
+        !claim(word, seen, claimed_by(pool, HL_CHUNK_FILLING, seen)))
+        return false;
+    hl_touches_unwish(&volume->touches, index);
+    if (hl_chunk_state(seen) != HL_CHUNK_EMPTY &&
+        hl_image_punch(volume->image.fd, index, 1) < 0) {
+        hl_chunk_drop_haul(volume, index);
+        return false;
+    }
+    return true;
+}
+
+void hl_chunk_fill_haul(struct hl_volume *volume, uint32_t index, bool if_room)
+{
+    struct hl_fill f = { .volume = volume, .index = index, .staged = true, .if_room = if_room,
+                         .buffer = hl_buffer_get() };
+
+    if (!f.buffer) {
+        hl_chunk_drop_haul(volume, index);
+        return;
+    }
+    fill_and_publish(&f);
+    hl_buffer_put(f.buffer);
+}
+
+void hl_chunk_drop_haul(struct hl_volume *volume, uint32_t index)
+{
+    settle_word(&volume->pool->words[volume->first + index], HL_CHUNK_EMPTY);
+}
+
 /* The rest of a chunk whose first bytes have been served.  The claim is this process's, not a
  * thread's, so it can end here. */
 static void run_due(const struct hl_job *job)
@@ -338,7 +380,7 @@ static int serve_and_post(struct hl_volume *volume, uint64_t offset, uint32_t le
         return rc;
     }
     memcpy(bytes, (char *)job.buffer + in_chunk, length);
-    hl_count(&volume->slot->early_reads, 1);
+    hl_count(&volume->slot->stats.early_reads, 1);
     if (!whole)
         job.from = job.to = 0;
     hl_crew_post(&volume->pool->crew, HL_JOB_DUE, &job);
@@ -368,7 +410,7 @@ int hl_chunk_serve_early(struct hl_volume *volume, uint64_t offset, uint32_t len
 
 int hl_chunk_read_past(struct hl_volume *volume, uint64_t offset, uint32_t length, void *bytes)
 {
-    hl_count(&volume->slot->early_reads, 1);
+    hl_count(&volume->slot->stats.early_reads, 1);
     return hl_fill_decode(volume, offset, length, bytes);
 }
 
@@ -462,7 +504,7 @@ unsigned hl_chunk_evict(struct hugelite_pool *pool, struct hl_victim *victims, u
             hl_replacement_free(pool, victims[v].ticket, victims[v].ticket_word);
             settle_word(word, HL_CHUNK_EMPTY);
             if (slot)
-                hl_count(&slot->evictions, 1);
+                hl_count(&slot->stats.evictions, 1);
             gone++;
         }
     }

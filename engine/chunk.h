@@ -70,6 +70,12 @@ int hl_chunk_serve_early(struct hl_volume *volume, uint64_t offset, uint32_t len
 /* Read without filling: counted as an early read. */
 int hl_chunk_read_past(struct hl_volume *volume, uint64_t offset, uint32_t length, void *bytes);
 
+/* For hauls: claim a chunk that nobody has, or somebody who is dead; false when it is not to be had.  Then
+ * fill it from what the haul has in memory, by any thread of this process, or give it back. */
+bool hl_chunk_claim_haul(struct hl_volume *volume, uint32_t index);
+void hl_chunk_fill_haul(struct hl_volume *volume, uint32_t index, bool if_room);
+void hl_chunk_drop_haul(struct hl_volume *volume, uint32_t index);
+
 /* Let the crew fill a chunk when there is time; if_room: and nothing has to leave for it. */
 void hl_chunk_post_ahead(struct hl_volume *volume, uint32_t index, bool if_room);
 

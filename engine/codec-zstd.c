@@ -5,7 +5,8 @@
  *
  * The table may be large (12 bytes per frame), so it stays in the source: opening walks it once
  * and remembers where each segment of SEGMENT entries begins, a read fetches the segments that it
- * needs, and each must still lead from its beginning to the next one's.  Entries that decode to
+ * needs, and each must still lead from its beginning to the next one's.  Of a remote source the whole
+ * table is kept: a piece of it is not worth a round trip.  Entries that decode to
  * nothing (skippable and empty frames) are passed over.
  *
  * Entry point: hl_codec_zstd (ops).  See also: seekable.c (the table), frame.c (one frame),
@@ -20,8 +21,10 @@
 #include "frame.h"
 #include "lock.h"
 #include "refusal.h"
+#include "remote.h"
 #include "seekable.h"
 #include "source.h"
+#include "stage.h"
 #include "stream.h"
 
 #include <stdbool.h>
@@ -32,6 +35,7 @@
 enum {
     SEGMENT = 64,               /* entries */
     WALK = 64 * SEGMENT,        /* entries read at once while opening */
+    WALK_REMOTE = 1 << 20,      /* 8 or 12 MiB of them */
     WHOLE_DECODED = 2 << 20,    /* larger frames are streamed */
     WHOLE_ENCODED = (2 << 20) + (64 << 10),
     INSPECTED = 1000,           /* frames, at most, that opening looks at */
@@ -48,6 +52,7 @@ struct zstd_codec {
     struct hl_seekable table;
     struct start *starts; /* one for each segment, and the end */
     uint32_t nr_segments;
+    unsigned char *entries; /* all of them, of a remote source; else NULL */
     struct hl_stream_frames streams;
 };
 
@@ -61,6 +66,13 @@ struct survey {
     bool uneven;                   /* one before the last differs from the first */
     bool has_large;                /* one must be streamed */
 };
+
+/* Of a remote source those that the open has brought: others cost a round trip each. */
+static bool is_at_hand(const struct hl_source *source, uint64_t src_offset)
+{
+    return !source->remote || src_offset + HL_FRAME_HEADER_BYTES <= HL_REMOTE_HEAD ||
+           src_offset + HL_REMOTE_TAIL >= source->src_bytes;
+}
 
 static bool is_large(const struct hl_seekable_entry *entry)
 {
@@ -178,7 +190,7 @@ static int survey_entry(struct zstd_codec *codec, uint32_t number, const unsigne
         if (!survey->offset)
             survey->first = survey->last = entry.decoded_bytes;
         if ((!survey->offset || entry.decoded_bytes != survey->first) &&
-            survey->nr_inspected < INSPECTED) {
+            survey->nr_inspected < INSPECTED && is_at_hand(source, survey->src_offset)) {
             int rc = inspect_frame(codec, number, &entry, survey);
 
             if (rc < 0)
@@ -197,23 +209,28 @@ static int survey_entry(struct zstd_codec *codec, uint32_t number, const unsigne
 
 static int walk_table(struct zstd_codec *codec, struct survey *survey)
 {
-    HL_CLEANUP(hl_freep) unsigned char *piece = NULL;
+    HL_CLEANUP(hl_freep) unsigned char *own = NULL;
     struct hl_source *source = codec->base.source;
     const struct hl_seekable *table = &codec->table;
-    uint32_t most = table->nr_frames < WALK ? table->nr_frames : WALK;
+    uint32_t step = source->remote ? WALK_REMOTE : WALK;
+    uint32_t most = table->nr_frames < step ? table->nr_frames : step;
     int rc;
 
     codec->nr_segments = (table->nr_frames + SEGMENT - 1) / SEGMENT;
     codec->starts = malloc((codec->nr_segments + 1) * sizeof *codec->starts);
-    piece = malloc((size_t)most * table->entry_bytes + 1);
-    if (!codec->starts || !piece)
+    if (source->remote)
+        codec->entries = malloc((size_t)table->nr_frames * table->entry_bytes + 1);
+    else
+        own = malloc((size_t)most * table->entry_bytes + 1);
+    if (!codec->starts || (!own && !codec->entries))
         return hl_error(ENOMEM, "%s: no memory for its seek table", source->name);
 
     for (uint32_t number = 0; number < table->nr_frames; number += most) {
         uint32_t left = table->nr_frames - number, nr = left < most ? left : most;
+        size_t at = (size_t)number * table->entry_bytes;
+        unsigned char *piece = own ? own : codec->entries + at;
 
-        rc = source->ops->read(source, table->entries_at + (uint64_t)number * table->entry_bytes,
-                               nr * table->entry_bytes, piece);
+        rc = source->ops->read(source, table->entries_at + at, nr * table->entry_bytes, piece);
         for (uint32_t i = 0; rc == 0 && i < nr; i++)
             rc = survey_entry(codec, number + i, piece + i * table->entry_bytes, survey);
         if (rc < 0)
@@ -234,6 +251,7 @@ static void zstd_close(struct hl_codec *base)
     hl_stream_forget(&codec->streams);
     free((void *)codec->streams.checked);
     free(codec->starts);
+    free(codec->entries);
     free(codec);
 }
 
@@ -313,18 +331,23 @@ static int load_segment(struct request *request, uint32_t index, struct segment 
     const struct start *start = &codec->starts[index], *end = start + 1;
     struct start sum = *start;
     uint32_t bytes;
+    uint64_t at;
     int rc;
 
     segment->first = index * SEGMENT;
     segment->nr = table->nr_frames - segment->first < SEGMENT ? table->nr_frames - segment->first
                                                               : SEGMENT;
     bytes = segment->nr * table->entry_bytes;
-    request->work->source_bytes += bytes;
-    rc = codec->base.source->ops->read(codec->base.source, table->entries_at +
-                                       (uint64_t)segment->first * table->entry_bytes, bytes,
-                                       segment->entries);
-    if (rc < 0)
-        return rc;
+    at = (uint64_t)segment->first * table->entry_bytes;
+    if (codec->entries) {
+        memcpy(segment->entries, codec->entries + at, bytes);
+    } else {
+        request->work->source_bytes += bytes;
+        rc = codec->base.source->ops->read(codec->base.source, table->entries_at + at, bytes,
+                                           segment->entries);
+        if (rc < 0)
+            return rc;
+    }
     for (uint32_t i = 0; i < segment->nr; i++) {
         struct hl_seekable_entry entry =
             hl_seekable_entry(table, segment->entries + i * table->entry_bytes);
@@ -397,15 +420,34 @@ static int decode_frame(struct request *request, const struct hl_frame *frame,
     return rc;
 }
 
+/* The encoded bytes of a run of frames: where they are if they are in memory, else read. */
+static int load_run(struct request *request, uint64_t from, uint32_t length, const void **ret_bytes,
+                    struct hl_stage **ret_loan)
+{
+    struct hl_source *source = request->codec->base.source;
+    int rc = -ENOENT;
+
+    request->work->source_bytes += length;
+    if (source->remote)
+        rc = hl_stage_borrow(source, from, length, ret_bytes, ret_loan);
+    if (rc != -ENOENT)
+        return rc;
+    if (hl_decoder_reserve_input(request->decoder, length) < 0)
+        return no_memory(request);
+    *ret_bytes = request->decoder->input;
+    return source->ops->read(source, from, length, request->decoder->input);
+}
+
 /* Decode the frame that the segment is at and neighbours of it, read in one go; the segment is then
  * at the last of them. */
 static int decode_run(struct request *request, struct segment *segment)
 {
     const struct zstd_codec *codec = request->codec;
-    const struct hl_source *source = codec->base.source;
     struct segment ahead = *segment;
     uint64_t from = segment->frame.src_offset;
     uint32_t length = segment->frame.encoded_bytes;
+    struct hl_stage *loan = NULL;
+    const void *bytes;
     int rc;
 
     while (next_frame(codec, &ahead) && ahead.frame.offset < request->end &&
@@ -416,22 +458,21 @@ static int decode_run(struct request *request, struct segment *segment)
 
     if (!request->decoder)
         request->decoder = hl_decoder_get();
-    if (!request->decoder || hl_decoder_reserve_input(request->decoder, length) < 0)
+    if (!request->decoder)
         return no_memory(request);
-    request->work->source_bytes += length;
-    rc = source->ops->read(codec->base.source, from, length, request->decoder->input);
-    if (rc < 0)
-        return rc;
-
-    for (;;) {
+    rc = load_run(request, from, length, &bytes, &loan);
+    while (rc == 0) {
         uint64_t at = segment->frame.src_offset - from;
 
-        rc = decode_frame(request, &segment->frame, request->decoder->input + at);
-        if (rc < 0 || at + segment->frame.encoded_bytes == length)
-            return rc;
-        if (!next_frame(codec, segment))
-            return bad_table(source, "it has changed since the file was opened");
+        rc = decode_frame(request, &segment->frame, (const unsigned char *)bytes + at);
+        if (at + segment->frame.encoded_bytes == length)
+            break;
+        if (rc == 0 && !next_frame(codec, segment))
+            rc = bad_table(codec->base.source, "it has changed since the file was opened");
     }
+    if (loan)
+        hl_stage_return(loan);
+    return rc;
 }
 
 static int stream_frame(struct request *request, const struct hl_frame *frame)
@@ -492,9 +533,39 @@ static int zstd_read(struct hl_codec *base, uint64_t offset, uint32_t length, vo
     return rc;
 }
 
+/* Go to the frame that an offset lies in. */
+static int seek_frame(struct request *request, uint64_t offset, struct segment *segment)
+{
+    int rc = load_segment(request, find_segment(request->codec, offset), segment);
+
+    while (rc == 0 && next_frame(request->codec, segment))
+        if (frame_end(&segment->frame) > offset)
+            return 0;
+    return rc < 0 ? rc : bad_table(request->codec->base.source, "it has changed");
+}
+
+static int zstd_extent(struct hl_codec *base, uint64_t offset, uint32_t length, uint64_t *ret_from,
+                       uint64_t *ret_to)
+{
+    struct hl_codec_work work = { 0 };
+    struct request request = { .codec = (struct zstd_codec *)base, .work = &work };
+    struct segment segment;
+    int rc;
+
+    rc = seek_frame(&request, offset, &segment);
+    if (rc < 0)
+        return rc;
+    *ret_from = segment.frame.src_offset;
+    if (frame_end(&segment.frame) < offset + length)
+        rc = seek_frame(&request, offset + length - 1, &segment);
+    *ret_to = segment.frame.src_offset + segment.frame.encoded_bytes;
+    return rc;
+}
+
 const struct hl_codec_ops hl_codec_zstd = {
     .name = "zstd-seekable",
     .open = zstd_open,
     .read = zstd_read,
+    .extent = zstd_extent,
     .close = zstd_close,
 };

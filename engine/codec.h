@@ -15,7 +15,7 @@ struct hl_source;
 
 /* What a read cost. */
 struct hl_codec_work {
-    uint64_t source_bytes; /* read from the source */
+    uint64_t source_bytes; /* asked of the source */
     uint64_t frames;       /* decoded, whole or in part */
 };
 
@@ -29,6 +29,10 @@ struct hl_codec_ops {
      * Adds to work, on failure too. */
     int (*read)(struct hl_codec *codec, uint64_t offset, uint32_t length, void *buffer,
                 struct hl_codec_work *work);
+
+    /* Where the encoded bytes of a decoded range, which lies inside the image, are. */
+    int (*extent)(struct hl_codec *codec, uint64_t offset, uint32_t length, uint64_t *ret_from,
+                  uint64_t *ret_to);
 
     void (*close)(struct hl_codec *codec);
 };

@@ -12,10 +12,13 @@
 #include "chunk.h"
 #include "codec.h"
 #include "crew.h"
+#include "haul.h"
 #include "pool.h"
 #include "replacement.h"
+#include "scout.h"
 #include "source.h"
 #include "sys.h"
+#include "transfer.h"
 #include "volume.h"
 
 enum {
@@ -34,6 +37,10 @@ enum {
     PRICE_RAW = 60,
     PRICE_DECODED = 1,
 
+    /* A chunk of a remote volume is thirty times the bytes of a frame, which may cost money; a
+     * third look says that it is worth them. */
+    PRICE_REMOTE = 3,
+
     /* After which the reader fills it himself when the crew has its hands full. */
     PRICE_BUSY = 2,
 
@@ -43,7 +50,13 @@ enum {
     /* With fewer early reads behind it, since it began or since it went in sequence, a reader may
      * scan, and waits so long for others who are filling: many fills' time. */
     STRAYS_MIN = 8,
+
+    /* Looks into other chunks after which a reader of a remote volume is taken for one who looks things
+     * up.  A scan has fewer before it goes in sequence: schema and root, an interior page, the first
+     * two chunks. */
+    LOOKS_MIN = 5,
     PATIENCE_NS = 1000 * 1000 * 1000,
+    ROUND_TRIPS = 4,
 
     /* A version settles within a few ticks of its time stamp: source-file.c. */
     SETTLING_NS = 1000 * 1000 * 1000,
@@ -63,12 +76,17 @@ static bool crew_may_fill(struct hl_volume *volume)
     return hl_crew_threads(&volume->pool->crew);
 }
 
+/* Three requests under way: one whose chunks are read, one that arrives, one that has been sent. */
+enum { HAULS_AHEAD = 3 };
+
 uint32_t hl_cold_window(struct hl_volume *volume)
 {
     uint32_t window = 4 * hl_crew_threads(&volume->pool->crew);
 
     if (!crew_may_fill(volume))
         return 0;
+    if (volume->source->remote)
+        window = HAULS_AHEAD * hl_haul_chunks(volume);
     if (window > AHEAD_MAX)
         window = AHEAD_MAX;
     if (window > volume->pool->nr_tickets / 4)
@@ -81,12 +99,38 @@ uint32_t hl_cold_window(struct hl_volume *volume)
 
 bool hl_cold_notice(struct hl_volume *volume, struct hl_sequences *sequences, uint64_t offset)
 {
-    struct hl_ahead ahead = hl_sequence_touch(sequences, offset, hl_cold_window(volume),
+    bool remote = volume->source->remote;
+    uint32_t window = hl_cold_window(volume);
+    struct hl_ahead ahead = hl_sequence_touch(sequences, offset, window,
+                                              remote ? window / HAULS_AHEAD : 1,
                                               volume->nr_chunks);
 
-    for (uint32_t i = 0; i < ahead.nr; i++)
+    if (remote && ahead.nr)
+        hl_haul_begin(volume, ahead.step > 0 ? ahead.first : ahead.first + 1 - ahead.nr, ahead.nr,
+                      !ahead.certain, false);
+    for (uint32_t i = 0; !remote && i < ahead.nr; i++)
         hl_chunk_post_ahead(volume, ahead.first + i * (uint32_t)ahead.step, !ahead.certain);
     return ahead.sequential;
+}
+
+uint32_t hl_cold_go_ahead(struct hl_volume *volume, uint32_t index, uint32_t ahead, uint32_t last,
+                          uint32_t window)
+{
+    uint32_t end = last - index < window ? last + 1 : index + window + 1;
+
+    if (!volume->source->remote) {
+        for (; ahead < end; ahead++)
+            hl_chunk_post_ahead(volume, ahead, false);
+        return ahead;
+    }
+    /* In requests of a good size, the first of which has the chunk that he is at. */
+    if (ahead < index)
+        ahead = index;
+    if (end > ahead && (end - ahead >= window / HAULS_AHEAD || end == last + 1)) {
+        hl_haul_begin(volume, ahead, end - ahead, false, false);
+        return end;
+    }
+    return ahead;
 }
 
 void hl_cold_timed_out(struct hugelite_volume *vol, uint32_t index)
@@ -100,7 +144,7 @@ void hl_cold_timed_out(struct hugelite_volume *vol, uint32_t index)
     }
 }
 
-static bool is_stuck(const struct hugelite_volume *vol, uint32_t index)
+bool hl_cold_is_stuck(const struct hugelite_volume *vol, uint32_t index)
 {
     uint64_t word = atomic_load_explicit(&vol->words[index], memory_order_relaxed);
 
@@ -114,7 +158,7 @@ static bool is_hopeless(const struct hugelite_volume *vol, uint32_t index)
 {
     uint64_t word = atomic_load_explicit(&vol->words[index], memory_order_relaxed);
 
-    return is_stuck(vol, index) || hl_touches_damaged(&vol->volume->touches, index) ||
+    return hl_cold_is_stuck(vol, index) || hl_touches_damaged(&vol->volume->touches, index) ||
            (hl_chunk_state(word) == HL_CHUNK_EMPTY && hl_replacement_is_held(vol->pool));
 }
 
@@ -134,6 +178,22 @@ static bool is_behind(struct hugelite_volume *vol, uint32_t index)
            hl_replacement_has_room(vol->pool, vol->volume->nr_chunks);
 }
 
+static bool wait_for_others(struct hugelite_volume *vol, uint32_t index, uint64_t patience_ns)
+{
+    if (patience_ns > hl_patience_ns)
+        patience_ns = hl_patience_ns;
+    return hl_chunk_make_resident(vol->volume, index, hl_now_ns() + patience_ns) == 0;
+}
+
+/* Of a remote volume: this reader may be about to scan, as the one who is bringing this chunk most
+ * likely does: so that no byte comes twice he waits, but not much longer than for a round trip of
+ * his own. */
+static bool begins_beside_others(const struct hugelite_volume *vol, uint32_t index, uint64_t word)
+{
+    return vol->strays < STRAYS_MIN && hl_chunk_state(word) == HL_CHUNK_FILLING &&
+           (word & HL_OWNER_MASK) != vol->pool->owner && !hl_cold_is_stuck(vol, index);
+}
+
 static bool is_stray_early(struct hugelite_volume *vol, uint32_t index, uint64_t offset)
 {
     uint64_t word = atomic_load_explicit(&vol->words[index], memory_order_acquire);
@@ -144,15 +204,16 @@ static bool is_stray_early(struct hugelite_volume *vol, uint32_t index, uint64_t
     /* Page by page in a chunk: the beginning of a scan, or a range. */
     if (follows_early_read(vol, offset) && vol->follows >= FOLLOWS_MAX)
         return false;
+    if (vol->volume->source->remote)
+        return !(begins_beside_others(vol, index, word) &&
+                 wait_for_others(vol, index, ROUND_TRIPS * hl_transfer_latency_ns()));
     if (vol->strays >= STRAYS_MIN)
         return !(empty && is_behind(vol, index));
     /* A reader that has just begun may be about to scan, as others may: then each frame is
      * to be decoded once, and it is worth a fill's wait. */
     if (empty)
         return !follows_early_read(vol, offset) && !hl_crew_is_busy(&vol->pool->crew);
-    if (hl_chunk_make_resident(vol->volume, index, hl_now_ns() +
-                               (PATIENCE_NS < hl_patience_ns ? PATIENCE_NS
-                                                             : hl_patience_ns)) == 0)
+    if (wait_for_others(vol, index, PATIENCE_NS))
         return false;
     hl_cold_timed_out(vol, index);
     return true;
@@ -164,6 +225,13 @@ bool hl_cold_is_early(struct hugelite_volume *vol, uint32_t index, uint64_t offs
     return is_hopeless(vol, index) || (!sequential && is_stray_early(vol, index, offset));
 }
 
+static unsigned price(const struct hl_volume *volume, bool begins)
+{
+    if (volume->source->remote)
+        return PRICE_REMOTE;
+    return volume->codec->unit == 1 && !begins ? PRICE_RAW : PRICE_DECODED;
+}
+
 int hl_cold_read(struct hugelite_volume *vol, uint64_t offset, uint32_t length, void *buffer)
 {
     struct hl_volume *volume = vol->volume;
@@ -173,15 +241,19 @@ int hl_cold_read(struct hugelite_volume *vol, uint64_t offset, uint32_t length, 
     int rc;
 
     vol->strays++;
+    vol->looks += (offset ^ (vol->early_end - 1)) >> HL_CHUNK_SHIFT != 0;
     vol->follows = follows_early_read(vol, offset) ? vol->follows + 1 : 0;
+    if (volume->source->remote && vol->looks >= LOOKS_MIN)
+        hl_scout_start(volume);
     vol->early_end = offset + length;
     if (!hl_touches_damaged(&volume->touches, index) && !hl_replacement_is_held(vol->pool) &&
-        hl_touches_earn(&volume->touches, index, room,
-                        volume->codec->unit == 1 && !begins ? PRICE_RAW : PRICE_DECODED)) {
+        hl_touches_earn(&volume->touches, index, room, price(volume, begins))) {
+        if (volume->source->remote)
+            hl_scout_note(volume, index);
         rc = hl_chunk_serve_early(volume, offset, length, room, buffer);
         if (rc <= 0 && rc != -ENOMEM)
             return rc;
-        if (rc == 1 && begins && room && !is_stuck(vol, index))
+        if (rc == 1 && begins && room && !volume->source->remote && !hl_cold_is_stuck(vol, index))
             return 1;
         hl_chunk_post_ahead(volume, index, room);
     }

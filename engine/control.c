@@ -33,9 +33,10 @@ static uint64_t layout_signature(void)
         offsetof(struct hl_control, sweep_hand), offsetof(struct hl_control, readers_top),
         sizeof(struct hl_member), offsetof(struct hl_member, heap_bytes), sizeof(struct hl_reader), offsetof(struct hl_reader, pins),
         sizeof(struct hl_slot), offsetof(struct hl_slot, life),
+        offsetof(struct hl_slot, unvalidated), offsetof(struct hl_slot, scout),
         offsetof(struct hl_slot, first), offsetof(struct hl_slot, bytes),
         offsetof(struct hl_slot, key), offsetof(struct hl_slot, name_key),
-#define X(name, unit, help) offsetof(struct hl_slot, name),
+#define X(name, unit, help) offsetof(struct hl_slot, stats.name),
 #include "stats.def"
 #undef X
         offsetof(struct hl_slot, source),

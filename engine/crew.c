@@ -3,7 +3,7 @@
  * crew.c - the crew's queues and its threads.  Mechanism only: what a job does is chunk.c's business,
  * and which jobs there are is admission's.
  *
- * Order of precedence: shared work, since its asker waits; due jobs, since others may wait for
+ * Order of precedence: shared work, since its asker waits; due and arrived jobs, since others may wait for
  * the chunk; what a scan will want; wishes.  Due jobs and wishes are done beside a reader who goes on
  * meanwhile, and leave him a CPU: one thread less than there are works on them.  The threads are a little nicer than the host, block all signals and take no lock that a
  * toucher of an image may hold.
@@ -98,6 +98,25 @@ void hl_crew_unreserve(struct hl_crew *crew)
     hl_unlock(&crew->lock);
 }
 
+unsigned hl_crew_reserve_hauled(struct hl_crew *crew, unsigned nr)
+{
+    hl_lock(&crew->lock);
+    if (!crew->nr_threads)
+        nr = 0;
+    if (nr > HL_CREW_QUEUE - crew->nr_hauled)
+        nr = HL_CREW_QUEUE - crew->nr_hauled;
+    crew->nr_hauled += nr;
+    hl_unlock(&crew->lock);
+    return nr;
+}
+
+void hl_crew_unreserve_hauled(struct hl_crew *crew, unsigned nr)
+{
+    hl_lock(&crew->lock);
+    crew->nr_hauled -= nr;
+    hl_unlock(&crew->lock);
+}
+
 bool hl_crew_post(struct hl_crew *crew, enum hl_job_kind kind, const struct hl_job *job)
 {
     struct hl_queue *queue = &crew->queues[kind];
@@ -105,7 +124,7 @@ bool hl_crew_post(struct hl_crew *crew, enum hl_job_kind kind, const struct hl_j
 
     hl_lock(&crew->lock);
     room = crew->nr_threads && queue->nr < HL_CREW_QUEUE;
-    HL_ASSERT(room || kind != HL_JOB_DUE);
+    HL_ASSERT(room || (kind != HL_JOB_DUE && kind != HL_JOB_ARRIVED));
     if (room) {
         queue->jobs[(queue->first + queue->nr++) % HL_CREW_QUEUE] = *job;
         pthread_cond_signal(&crew->work);
@@ -116,7 +135,7 @@ bool hl_crew_post(struct hl_crew *crew, enum hl_job_kind kind, const struct hl_j
 
 static bool is_beside(enum hl_job_kind kind)
 {
-    return kind != HL_JOB_AHEAD;
+    return kind == HL_JOB_DUE || kind == HL_JOB_WISH;
 }
 
 /* Under the lock. */
@@ -151,17 +170,21 @@ static void drop_jobs(struct hl_queue *queue, const struct hl_volume *volume)
     queue->nr = left;
 }
 
+static bool has_jobs(const struct hl_queue *queue, const struct hl_volume *volume)
+{
+    for (unsigned i = 0; i < queue->nr; i++)
+        if (queue->jobs[(queue->first + i) % HL_CREW_QUEUE].volume == volume)
+            return true;
+    return false;
+}
+
 static bool works_for(const struct hl_crew *crew, const struct hl_volume *volume)
 {
-    const struct hl_queue *due = &crew->queues[HL_JOB_DUE];
-
     for (unsigned i = 0; i < crew->nr_threads; i++)
         if (crew->busy[i] == volume)
             return true;
-    for (unsigned i = 0; i < due->nr; i++)
-        if (due->jobs[(due->first + i) % HL_CREW_QUEUE].volume == volume)
-            return true;
-    return false;
+    return has_jobs(&crew->queues[HL_JOB_DUE], volume) ||
+           has_jobs(&crew->queues[HL_JOB_ARRIVED], volume);
 }
 
 /* Under the lock. */
@@ -187,18 +210,19 @@ static bool take_due(struct hl_queue *queue, const struct hl_volume *volume, uin
 bool hl_crew_run_due(struct hl_crew *crew, const struct hl_volume *volume, uint32_t index)
 {
     struct hl_job job;
-    bool found;
+    bool due, arrived;
 
     hl_quiet_begin();
     hl_lock(&crew->lock);
-    found = take_due(&crew->queues[HL_JOB_DUE], volume, index, &job);
+    due = take_due(&crew->queues[HL_JOB_DUE], volume, index, &job);
+    arrived = !due && take_due(&crew->queues[HL_JOB_ARRIVED], volume, index, &job);
     hl_unlock(&crew->lock);
-    if (found) {
+    if (due || arrived)
         job.run(&job);
+    if (due)
         hl_crew_unreserve(crew);
-    }
     hl_quiet_end();
-    return found;
+    return due || arrived;
 }
 
 void hl_crew_leave(struct hl_crew *crew, const struct hl_volume *volume)

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct hl_haul;
 struct hl_volume;
 
 #define HL_CREW_MAX 32u /* threads */
@@ -28,6 +29,7 @@ struct hl_job {
     bool if_room;      /* only if nothing has to leave for it */
     uint32_t from, to; /* due: bytes of the buffer that are decoded already */
     void *buffer;      /* due: where they are; the job gives it back */
+    struct hl_haul *haul; /* arrived: what it came with */
 };
 
 /* Work cut into parts, on its asker's stack. */
@@ -42,6 +44,7 @@ struct hl_share {
 
 enum hl_job_kind {
     HL_JOB_DUE,   /* a chunk that is claimed: nobody else can fill it */
+    HL_JOB_ARRIVED, /* a chunk that is claimed, and has come with a haul */
     HL_JOB_AHEAD, /* a scan will want it */
     HL_JOB_WISH,  /* somebody may want it */
     HL_JOB_KINDS,
@@ -65,6 +68,7 @@ struct hl_crew {
 
     struct hl_share *shares;
     _Atomic unsigned nr_reserved; /* places of due jobs that are promised; changes under the lock */
+    unsigned nr_hauled;           /* places of arrived jobs that are promised */
     unsigned nr_beside;           /* threads at work for a reader who does not wait */
     struct hl_queue queues[HL_JOB_KINDS];
 };
@@ -100,10 +104,15 @@ void hl_crew_share(struct hl_crew *crew, unsigned nr, void (*part)(void *arg, un
 bool hl_crew_reserve(struct hl_crew *crew);
 void hl_crew_unreserve(struct hl_crew *crew);
 
-/* Queue a job; a due one has its place.  False when there are too many of the others already. */
+/* Places for arrived jobs: up to nr of them; returns how many.  Each is given back when its chunk
+ * has been filled or dropped. */
+unsigned hl_crew_reserve_hauled(struct hl_crew *crew, unsigned nr);
+void hl_crew_unreserve_hauled(struct hl_crew *crew, unsigned nr);
+
+/* Queue a job; a due or arrived one has its place.  False when there are too many of the others already. */
 bool hl_crew_post(struct hl_crew *crew, enum hl_job_kind kind, const struct hl_job *job);
 
-/* Run a due job of a volume in the calling thread, if the crew has not come to it yet: of one chunk, or
+/* Run a due or arrived job of a volume in the calling thread, if the crew has not come to it yet: of one chunk, or
  * with HL_CREW_ANY of any.  False when there is none. */
 #define HL_CREW_ANY UINT32_MAX
 bool hl_crew_run_due(struct hl_crew *crew, const struct hl_volume *volume, uint32_t index);

@@ -4,8 +4,8 @@
  * hugelite_volume_map(), stops the toucher and sends a message here.
  * The thread fills the chunk, or poisons it so that nobody waits for ever.
  *
- * It takes no lock that a faulting thread may hold: not malloc's, and of ours
- * only those under which nobody touches an image (lock.h).
+ * It takes no lock that a faulting thread may hold: of ours only those under which nobody
+ * touches an image (lock.h), and not malloc's, but for a remote volume, whose requests need memory.
  *
  * Entry points: fault.h.
  */
@@ -18,6 +18,7 @@
 #include "cold.h"
 #include "decoder.h"
 #include "error.h"
+#include "lump.h"
 #include "pool.h"
 #include "sys.h"
 #include "volume.h"
@@ -37,12 +38,13 @@ enum { MESSAGES = 16, TRIM_MS = 500 };
 
 static void serve(struct hugelite_pool *pool, uintptr_t address)
 {
-    uint64_t deadline_ns = hl_now_ns() + hl_patience_ns;
     struct hl_volume *volume = hl_volume_enter(pool, address);
+    uint64_t deadline_ns;
     uint32_t index;
 
     if (!volume)
         return; /* unmapped meanwhile, and with that the toucher is awake */
+    deadline_ns = hl_now_ns() + hl_volume_patience_ns(volume);
     index = (uint32_t)((address - (uintptr_t)volume->image.base) >> HL_CHUNK_SHIFT);
     if (index < volume->nr_chunks)
         hl_cold_notice(volume, &volume->fault_sequences,
@@ -88,6 +90,7 @@ static void *fault_main(void *arg)
             return NULL;
         if (!(fds[0].revents & POLLIN)) {
             hl_buffer_trim();
+            hl_lump_trim();
             hl_decoder_trim();
             continue;
         }

@@ -14,6 +14,8 @@
 #include "error.h"
 #include "pool.h"
 #include "replacement.h"
+#include "source.h"
+#include "stage.h"
 #include "sys.h"
 #include "volume.h"
 
@@ -51,7 +53,7 @@ bool hl_fill_widen(const struct hl_volume *volume, uint32_t index, uint32_t *fro
 /* A ticket is a promise of the budget; the file system may still be out of
  * pages, when others use them.  Each round evicts at least one chunk, or waits a
  * moment for others who are filling, as they may give up, or be done and be evicted. */
-static int populate(const struct hl_fill *f)
+static int populate(const struct hl_fill *f, const void *bytes)
 {
     struct hugelite_pool *pool = f->volume->pool;
     uint64_t deadline_ns = hl_now_ns() + (f->asked ? PATIENCE_FULL_NS : 0);
@@ -59,7 +61,7 @@ static int populate(const struct hl_fill *f)
     bool moving;
 
     for (uint32_t round = 0; rc == -ENOSPC && round <= pool->nr_tickets; round++) {
-        rc = hl_image_populate(&f->volume->image, f->index, f->buffer);
+        rc = hl_image_populate(&f->volume->image, f->index, bytes);
         if (rc != -ENOSPC)
             break;
         hl_replacement_note_full(pool);
@@ -80,9 +82,13 @@ int hl_fill_decode(struct hl_volume *volume, uint64_t offset, uint32_t length, v
     struct hl_codec_work done = { 0 };
     int rc = volume->codec->ops->read(volume->codec, offset, length, buffer, &done);
 
-    hl_count(&volume->slot->source_bytes, done.source_bytes);
+    if (!volume->source->remote) /* which knows better what came over the wire */
+        hl_count(&volume->slot->stats.source_bytes, done.source_bytes);
     if (done.frames)
-        hl_count(&volume->slot->frames_decoded, done.frames);
+        hl_count(&volume->slot->stats.frames_decoded, done.frames);
+    if (rc == 0 && volume->source->remote && !volume->source->unvalidated &&
+        atomic_load_explicit(&volume->slot->unvalidated, memory_order_relaxed))
+        atomic_store_explicit(&volume->slot->unvalidated, 0, memory_order_relaxed);
     return rc;
 }
 
@@ -147,17 +153,81 @@ static int decode_stretch(struct hl_volume *volume, uint64_t offset, uint32_t le
     return 0;
 }
 
+/* Ask for all the encoded bytes of a stretch at once, before its parts are decoded one by one. */
+static int begin_stage(const struct hl_fill *f, uint64_t offset, uint32_t length,
+                       struct hl_stage **ret_stage)
+{
+    struct hl_volume *volume = f->volume;
+    uint64_t from, to;
+    int rc;
+
+    *ret_stage = NULL;
+    if (length == 0 || f->staged || !volume->source->remote)
+        return 0;
+    rc = volume->codec->ops->extent(volume->codec, offset, length, &from, &to);
+    if (rc < 0 || to - from > HL_STAGE_MAX)
+        return rc;
+    return hl_stage_begin(volume->source, from, (uint32_t)(to - from),
+                          f->asked ? HL_URGENT : HL_AHEAD, NULL, NULL, ret_stage);
+}
+
+/* What there is not yet of the chunk, on both sides of what there is. */
+static int decode_rest(const struct hl_fill *f, uint64_t offset, uint32_t length)
+{
+    struct hl_stage *before = NULL, *behind = NULL;
+    int rc;
+
+    rc = begin_stage(f, offset, f->from, &before);
+    if (rc == 0)
+        rc = begin_stage(f, offset + f->to, length - f->to, &behind);
+    if (rc == 0)
+        rc = decode_stretch(f->volume, offset, f->from, f->buffer);
+    if (rc == 0)
+        rc = decode_stretch(f->volume, offset + f->to, length - f->to, f->buffer + f->to);
+    hl_stage_end(before);
+    hl_stage_end(behind);
+    return rc;
+}
+
+/* Of a raw remote chunk, before anybody sees it. */
+static int check_sum(const struct hl_fill *f, const void *bytes, uint32_t length)
+{
+    return f->volume->state ? hl_sums_check(&f->volume->sums, f->index, bytes, length) : 0;
+}
+
+/* A whole raw chunk that came with a haul: UFFDIO_COPY takes it from where it is.  -ENOENT: it is not
+ * such a one. */
+static int fill_from_stage(const struct hl_fill *f, uint64_t offset, uint32_t length)
+{
+    struct hl_volume *volume = f->volume;
+    struct hl_stage *loan;
+    const void *bytes;
+    int rc = -ENOENT;
+
+    if (f->staged && volume->codec->ops == &hl_codec_raw && length == HL_CHUNK_BYTES)
+        rc = hl_stage_borrow(volume->source, offset, length, &bytes, &loan);
+    if (rc < 0)
+        return rc;
+    rc = check_sum(f, bytes, length);
+    if (rc == 0)
+        rc = populate(f, bytes);
+    hl_stage_return(loan);
+    return rc;
+}
+
 int hl_fill(const struct hl_fill *f)
 {
     uint64_t offset = (uint64_t)f->index << HL_CHUNK_SHIFT;
     uint32_t length = chunk_length(f->volume, f->index);
-    int rc;
+    int rc = fill_from_stage(f, offset, length);
 
-    rc = decode_stretch(f->volume, offset, f->from, f->buffer);
+    if (rc != -ENOENT)
+        return rc;
+    rc = decode_rest(f, offset, length);
     if (rc == 0)
-        rc = decode_stretch(f->volume, offset + f->to, length - f->to, f->buffer + f->to);
+        rc = check_sum(f, f->buffer, length);
     if (rc < 0)
         return rc;
     memset(f->buffer + length, 0, HL_CHUNK_BYTES - length);
-    return populate(f);
+    return populate(f, f->buffer);
 }

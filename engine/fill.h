@@ -5,7 +5,6 @@
 #ifndef HL_FILL_H
 #define HL_FILL_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -19,6 +18,7 @@ struct hl_fill {
     uint32_t from, to;
     char *buffer; /* of HL_CHUNK_BYTES */
     bool asked;   /* this thread's caller waits for it; else it can as well not be */
+    bool staged;  /* a haul has its encoded bytes in memory */
     bool if_room; /* nothing is to leave for it */
 };
 
@@ -32,11 +32,5 @@ int hl_fill_decode(struct hl_volume *volume, uint64_t offset, uint32_t length, v
 /* Extend a range of a chunk to whole frames, as far as they lie in it: what is decoded for a reader need
  * not be decoded again.  False when it is not known where frames end. */
 bool hl_fill_widen(const struct hl_volume *volume, uint32_t index, uint32_t *from, uint32_t *to);
-
-/* relaxed: counters are looked at one by one. */
-static inline void hl_count(_Atomic uint64_t *counter, uint64_t by)
-{
-    atomic_fetch_add_explicit(counter, by, memory_order_relaxed);
-}
 
 #endif

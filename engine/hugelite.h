@@ -113,6 +113,10 @@ struct hugelite_pool_stat {
     uint64_t resident_bytes;  /* of all volumes */
     uint64_t readers;         /* processes that have a volume open */
     uint64_t heap_bytes;      /* huge pages that its live members use as heap (hugelite_pool_set_heap) */
+    char state_dir[4096];     /* of this process: catalog and disk tier; "" = none, or not used yet */
+    uint64_t tier_bytes;      /* encoded bytes in the disk tier */
+    uint64_t tier_size;       /* at most */
+    char notice[512];         /* why the state directory, or the tier, is done without; "" = it is not */
 };
 
 struct hugelite_volume_stat {
@@ -127,6 +131,10 @@ struct hugelite_volume_stat {
     uint64_t frames_decoded;  /* of a compressed source; a frame that an early read decoded and a
                                * fill decoded again counts twice */
     uint64_t early_reads;     /* reads answered from the source, before or without a fill */
+    uint64_t requests;        /* sent to a remote source, repeated ones included */
+    uint64_t tier_bytes;      /* encoded bytes read from the disk tier instead of the source */
+    uint64_t unvalidated;     /* 1: the origin could not be asked, when it was opened last, whether this
+                               * is its present version */
     uint64_t superseded;      /* 1: the source has changed; goes with its last reader */
 };
 
@@ -168,14 +176,15 @@ int hugelite_pool_set_heap(struct hugelite_pool *pool, uint64_t bytes);
 
 /* Open the present version of a source through a pool.
  *
- * source    path of a regular file.  (https:// and s3:// answer -EPROTONOSUPPORT
- *           in this version.)  What begins as a Zstandard file must be in the seekable format,
+ * source    path of a regular file, or http://, https:// or s3://bucket/key: hugelite-remote(7)
+ *           has what is needed for those.  What begins as a Zstandard file must be in the seekable format,
  *           as `hugelite pack` makes it, and the volume is what it decodes to; all
  *           else is taken as it is.
  * ret_vol   set on success; close it with hugelite_volume_close()
  *
  * A version is told by device, inode, size, mtime and the first 100 bytes
- * (where SQLite keeps its change counter).  Another version is another volume.
+ * (where SQLite keeps its change counter); of a remote object by its strong entity tag or version id,
+ * else by its date and length.  Another version is another volume.
  *
  * Returns 0 or:
  *   -ENOENT, -EACCES, ...  the source cannot be opened, as open(2) says
@@ -186,7 +195,12 @@ int hugelite_pool_set_heap(struct hugelite_pool *pool, uint64_t bytes);
  *   -EBADMSG               its seek table is damaged
  *   -EFBIG, -ENOSPC        the pool's tables have no room for it
  *   -EUSERS                too many volumes are open
- *   -EPROTONOSUPPORT       no such kind of source in this build
+ *   -EPROTONOSUPPORT       no such kind of source; libcurl, which http, https and s3 need, is missing
+ *   and of remote sources:
+ *   -ENOENT, -EACCES       no such object (404, 410); it is refused (401, 403), or no credentials
+ *   -EHOSTUNREACH, -ECONNREFUSED, -ECONNRESET, -ETIMEDOUT, -EPROTO   no such host; nobody there; hung
+ *                          up; no answer in time; TLS failed
+ *   -EIO                   a wrong answer: hugelite_error() says what is wrong with it
  *   -ESTALE                the pool's directory has been removed; or the source has changed
  *                          while it was opened: open it again
  *   -ECHILD, -ETIMEDOUT, -ENOMEM
@@ -204,7 +218,7 @@ uint64_t hugelite_volume_bytes(const struct hugelite_volume *vol);
 const char *hugelite_volume_encoding(const struct hugelite_volume *vol);
 
 /* Is the source still the version that was opened?  Two system calls on a
- * local file.  Returns 0, -ESTALE (changed, replaced or deleted), or why the source
+ * local file, one request to a remote origin.  Returns 0, -ESTALE (changed, replaced or deleted), or why the source
  * cannot be asked. */
 int hugelite_volume_check(struct hugelite_volume *vol);
 
@@ -220,12 +234,13 @@ int hugelite_volume_check(struct hugelite_volume *vol);
  * Returns 0 or:
  *   -ERANGE    past the end of the volume, or across a chunk boundary
  *   -EMFILE    this handle holds too many chunks (64); release some
- *   -EIO, ...  the source could not be read; hugelite_error() names the call
+ *   -EIO, ...  the source could not be read; hugelite_error() names the call, or what the origin
+ *              of a remote source answered
  *   -EBADMSG   a frame of the chunk is damaged, hugelite_error() says which; hugelite_volume_read()
  *              still gives what lies in other frames
  *   -ESTALE    the source is no longer the version that was opened
  *   -EBUSY     the budget is full and all of it is held; release something and retry
- *   -ETIMEDOUT another process holds the chunk and makes no progress
+ *   -ETIMEDOUT another process holds the chunk and makes no progress; or the origin does not answer
  *   -ECHILD    after fork()
  *
  * Ownership: the pool owns the bytes, the caller holds one pin; never write.

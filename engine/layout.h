@@ -15,12 +15,14 @@
 #ifndef HL_LAYOUT_H
 #define HL_LAYOUT_H
 
+#include "stats.h"
+
 #include <assert.h>
 #include <stdatomic.h>
 #include <stdint.h>
 
 #define HL_MAGIC 0x0a6c6f6f70656c68ull /* "hlepool\n" */
-#define HL_LAYOUT_VERSION 2u
+#define HL_LAYOUT_VERSION 3u
 
 #define HL_CHUNK_SHIFT 21
 #define HL_CHUNK_BYTES (1u << HL_CHUNK_SHIFT)
@@ -64,16 +66,15 @@ struct hl_slot {
     _Atomic uint32_t state;
     _Atomic uint32_t superseded; /* a newer version of the same source has come */
     _Atomic uint32_t life;       /* + 1 each time the slot is made anew, before its fields change */
-    uint32_t spare;
+    _Atomic uint32_t unvalidated; /* the origin was not there to be asked when it was opened last */
+    _Atomic uint64_t scout;      /* HL_OWNER of whoever fetches its interior pages; 0 = nobody */
     uint32_t first;              /* chunk id of its first chunk */
     uint32_t capacity;           /* chunk ids it owns, image length / chunk */
     _Atomic uint64_t bytes;      /* decoded size */
     _Atomic uint64_t used_ns;    /* CLOCK_MONOTONIC of the last open or close */
     uint64_t key[2];             /* names the image; hash of source and validator */
     uint64_t name_key[2];        /* hash of the source's name alone */
-#define X(name, unit, help) _Atomic uint64_t name;
-#include "stats.def"
-#undef X
+    struct hl_stats stats;
     char source[HL_NAME_BYTES];
 };
 

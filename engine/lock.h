@@ -19,11 +19,17 @@ enum hl_rank {
     HL_RANK_POOL,         /* beside the pool's lock byte, which tells processes apart, not threads */
     HL_RANK_LIST,         /* the volumes of a pool in this process */
     HL_RANK_WOUNDS,       /* the poisoned chunks of an image */
+    HL_RANK_SCOUT,        /* the scout of a volume */
+    HL_RANK_HAULS,        /* the hauls of a volume */
     HL_RANK_CREW,         /* the queues of the crew */
+    HL_RANK_STATE,        /* the state directory: its users, the clerk's errands */
+    HL_RANK_STAGES,       /* the stages of a remote source */
+    HL_RANK_TRANSFERS,    /* what the transfer thread is to do */
     HL_RANK_FILES,        /* open source files */
     HL_RANK_BUFFERS,      /* fill buffers */
     HL_RANK_STREAMS,      /* frames that are decoded piece by piece */
     HL_RANK_DECODERS,     /* contexts that decode whole frames */
+    HL_RANK_CREDENTIALS,  /* what the container or instance endpoint has given us */
 };
 
 struct hl_lock {

@@ -16,8 +16,13 @@
 #include "decoder.h"
 #include "error.h"
 #include "fault.h"
+#include "lump.h"
+#include "s3-credentials.h"
 #include "source.h"
+#include "state.h"
 #include "sys.h"
+#include "tier.h"
+#include "transfer.h"
 #include "volume.h"
 
 #include <stdio.h>
@@ -33,16 +38,22 @@ static struct hugelite_pool *registry;
 static void fork_prepare(void)
 {
     hl_lock(&registry_lock);
+    hl_state_fork_prepare();
+    hl_transfer_fork_prepare();
     hl_source_file_fork_prepare();
     hl_buffer_fork_prepare();
     hl_decoder_fork_prepare();
+    hl_s3_fork_prepare();
 }
 
 static void fork_parent(void)
 {
+    hl_s3_fork_parent();
     hl_decoder_fork_done();
     hl_buffer_fork_done();
     hl_source_file_fork_done();
+    hl_transfer_fork_parent();
+    hl_state_fork_parent();
     hl_unlock(&registry_lock);
 }
 
@@ -65,9 +76,12 @@ static void fork_child(void)
             hl_sys.close(volume->image.fd);
     }
     registry = NULL;
+    hl_s3_fork_child();
     hl_decoder_fork_done();
     hl_buffer_fork_done();
     hl_source_file_fork_done();
+    hl_transfer_fork_child();
+    hl_state_fork_child();
     hl_unlock(&registry_lock);
 }
 
@@ -197,6 +211,7 @@ static void give_memory_back(void)
 {
     for (unsigned i = 0; i < 2; i++) {
         hl_buffer_trim();
+        hl_lump_trim();
         hl_decoder_trim();
     }
 }
@@ -229,6 +244,20 @@ static int refuse_dead(const struct hugelite_pool *pool)
                       : 0;
 }
 
+/* A process that has opened no remote volume has no state directory open. */
+static void stat_state(struct hugelite_pool_stat *ret_stat)
+{
+    struct hl_state *state = hl_state_peek();
+
+    if (!state)
+        return;
+    snprintf(ret_stat->state_dir, sizeof ret_stat->state_dir, "%s", hl_state_dir(state));
+    hl_state_notice(state, ret_stat->notice, sizeof ret_stat->notice);
+    if (state->tier)
+        hl_tier_stat(state, &ret_stat->tier_bytes, &ret_stat->tier_size);
+    hl_state_put(state);
+}
+
 int hugelite_pool_stat(struct hugelite_pool *pool, struct hugelite_pool_stat *ret_stat)
 {
     int rc = refuse_dead(pool);
@@ -245,6 +274,7 @@ int hugelite_pool_stat(struct hugelite_pool *pool, struct hugelite_pool_stat *re
     snprintf(ret_stat->pages, sizeof ret_stat->pages, "%s", pool->hugetlb ? "hugetlb" : "shmem");
     for (uint32_t i = 0; i < HL_SLOTS; i++)
         ret_stat->resident_bytes += hl_slot_resident(pool, &pool->slots[i]);
+    stat_state(ret_stat);
     return 0;
 }
 
@@ -271,32 +301,45 @@ int hugelite_pool_volumes(struct hugelite_pool *pool, struct hugelite_volume_sta
     return 0;
 }
 
-int hugelite_pool_evict(struct hugelite_pool *pool, const char *source, uint64_t *ret_bytes)
+int hl_pool_evict_key(struct hugelite_pool *pool, const uint64_t *name_key, uint64_t *ret_bytes)
 {
-    uint64_t name_key[2] = { 0 }, gone = 0;
-    bool found = !source;
+    bool found = !name_key;
+    uint64_t gone = 0;
     int rc = refuse_dead(pool);
 
     if (rc == 0)
         rc = hl_pool_lock(pool);
     if (rc < 0)
         return rc;
-    if (source)
-        hl_source_name_key(source, name_key);
     hl_slot_collect(pool);
     for (uint32_t i = 0; i < HL_SLOTS; i++) {
         struct hl_slot *slot = &pool->slots[i];
 
         if (atomic_load_explicit(&slot->state, memory_order_acquire) != HL_SLOT_LIVE ||
-            (source && memcmp(slot->name_key, name_key, sizeof name_key)))
+            (name_key && memcmp(slot->name_key, name_key, sizeof slot->name_key)))
             continue;
         gone += hl_slot_evict(pool, slot);
         found = true;
     }
     hl_pool_unlock(pool);
     if (!found)
-        return hl_error(ENOENT, "pool '%s': has no volume of %s", pool->dir, source);
+        return hl_error(ENOENT, "pool '%s': has no such volume", pool->dir);
     if (ret_bytes)
         *ret_bytes = gone;
     return 0;
+}
+
+int hugelite_pool_evict(struct hugelite_pool *pool, const char *source, uint64_t *ret_bytes)
+{
+    char shown[HL_NAME_BYTES];
+    uint64_t name_key[2];
+    int rc;
+
+    if (source)
+        hl_source_name_key(source, name_key);
+    rc = hl_pool_evict_key(pool, source ? name_key : NULL, ret_bytes);
+    if (rc != -ENOENT)
+        return rc;
+    hl_source_name_show(source, shown, sizeof shown);
+    return hl_error(ENOENT, "pool '%s': has no volume of %s", pool->dir, shown);
 }

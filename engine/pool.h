@@ -94,6 +94,9 @@ void hl_control_unlock(struct hugelite_pool *pool);
 int hl_pool_lock(struct hugelite_pool *pool);
 void hl_pool_unlock(struct hugelite_pool *pool);
 
+/* hugelite_pool_evict() by the key of the name; NULL = all.  -ENOENT without the name in its sentence. */
+int hl_pool_evict_key(struct hugelite_pool *pool, const uint64_t *name_key, uint64_t *ret_bytes);
+
 /* ---- member.c ---- */
 
 int hl_member_attach(struct hugelite_pool *pool);

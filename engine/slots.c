@@ -85,7 +85,8 @@ void hl_slot_stat(struct hugelite_pool *pool, const struct hl_slot *slot,
         .bytes = atomic_load_explicit(&slot->bytes, memory_order_relaxed),
         .resident_bytes = hl_slot_resident(pool, slot),
         .superseded = atomic_load_explicit(&slot->superseded, memory_order_relaxed),
-#define X(name, unit, help) .name = atomic_load_explicit(&slot->name, memory_order_relaxed),
+        .unvalidated = atomic_load_explicit(&slot->unvalidated, memory_order_relaxed),
+#define X(name, unit, help) .name = atomic_load_explicit(&slot->stats.name, memory_order_relaxed),
 #include "stats.def"
 #undef X
     };
@@ -273,6 +274,7 @@ static int make_slot(struct hugelite_pool *pool, const struct hl_codec *codec, u
     slot->capacity = capacity;
     atomic_store_explicit(&slot->bytes, codec->bytes, memory_order_relaxed);
     atomic_store_explicit(&slot->superseded, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->scout, 0, memory_order_relaxed);
     memcpy(slot->key, source->key, sizeof slot->key);
     memcpy(slot->name_key, source->name_key, sizeof slot->name_key);
     snprintf(slot->source, sizeof slot->source, "%s", source->name);

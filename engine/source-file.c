@@ -324,10 +324,20 @@ static int file_check(struct hl_source *base)
     return check_head(src);
 }
 
+static void file_name_key(const char *name, uint64_t ret_key[2])
+{
+    char *real = realpath(name, NULL);
+    const char *canonical = real ? real : name;
+
+    hl_source_hash(canonical, strlen(canonical), ret_key);
+    free(real);
+}
+
 const struct hl_source_ops hl_source_file = {
     .prefix = "",
     .open = file_open,
     .read = file_read,
     .check = file_check,
     .close = file_close,
+    .name_key = file_name_key,
 };

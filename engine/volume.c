@@ -17,7 +17,10 @@
 #include "crew.h"
 #include "error.h"
 #include "pool.h"
+#include "remote.h"
 #include "source.h"
+#include "stage.h"
+#include "state.h"
 #include "sys.h"
 
 #include <stdlib.h>
@@ -33,6 +36,9 @@ static void destroy(struct hl_volume *volume)
     else
         free(volume->image.wounds);
     hl_touches_free(&volume->touches);
+    hl_sums_free(&volume->sums);
+    if (volume->state)
+        hl_state_put(volume->state);
     if (volume->codec)
         volume->codec->ops->close(volume->codec);
     hl_source_close(volume->source);
@@ -69,6 +75,21 @@ void hl_volume_leave(struct hl_volume *volume)
     hl_unlock(&pool->list_lock);
 }
 
+uint64_t hl_volume_patience_ns(const struct hl_volume *volume)
+{
+    return volume->source->remote ? hl_stage_patience_ns(volume->source) : hl_patience_ns;
+}
+
+/* What goes on beside the readers of a remote volume, and has nobody any more whom it serves. */
+static void leave_remote(struct hl_volume *volume)
+{
+    if (!volume->pool->dead)
+        hl_haul_forbid(volume);
+    hl_scout_stop(volume);
+    if (!volume->pool->dead)
+        hl_haul_stop(volume);
+}
+
 /* One handle less.  With the last one the volume goes, after the fault thread has left
  * it: a toucher is awake before its fault is quite served. */
 static void drop_handle(struct hl_volume *volume)
@@ -89,6 +110,8 @@ static void drop_handle(struct hl_volume *volume)
     }
     hl_unlock(&pool->list_lock);
     if (last) {
+        if (volume->source->remote)
+            leave_remote(volume);
         hl_crew_leave(&pool->crew, volume);
         destroy(volume);
     }
@@ -115,18 +138,31 @@ static int open_source(struct hugelite_pool *pool, const char *name, struct hl_v
     int rc;
 
     if (!volume)
-        return hl_error(ENOMEM, "%s: no memory to open it", name);
+        return hl_error(ENOMEM, "no memory to open a volume");
     volume->pool = pool;
     volume->handles = 1;
+    hl_hauls_init(&volume->hauls);
     rc = hl_source_open(name, &volume->source);
     if (rc == 0)
         rc = hl_codec_open(volume->source, &volume->codec);
     if (rc < 0)
         return rc;
     volume->bytes = volume->codec->bytes;
+    if (volume->source->remote)
+        hl_remote_remember(volume->source, volume->bytes);
     volume->nr_chunks = (uint32_t)((volume->bytes + HL_CHUNK_MASK) >> HL_CHUNK_SHIFT);
     *ret_volume = HL_TAKE(volume);
     return 0;
+}
+
+/* Frames have checksums of their own; those of a raw remote source's chunks are remembered.  Again is
+ * fine. */
+static int init_sums(struct hl_volume *volume)
+{
+    if (!volume->source->remote || volume->codec->ops != &hl_codec_raw || volume->state)
+        return 0;
+    volume->state = hl_state_get();
+    return hl_sums_init(&volume->sums, volume->state, volume->source->key, volume->nr_chunks);
 }
 
 /* Under the pool lock: give the handle its reader entry, and the volume of its
@@ -146,17 +182,24 @@ static int bind(struct hugelite_pool *pool, struct hugelite_volume *handle,
     if (rc < 0)
         return rc;
 
+    slot = &pool->slots[index];
+    if ((*volume)->source->remote) {
+        hl_remote_count_in((*volume)->source, &slot->stats);
+        atomic_store_explicit(&slot->unvalidated, (*volume)->source->unvalidated,
+                              memory_order_relaxed);
+    }
     open = find_open(pool, index);
     if (open) {
         handle->volume = open;
         return 0;
     }
-    slot = &pool->slots[index];
     (*volume)->slot = slot;
     (*volume)->slot_index = index;
     (*volume)->first = slot->first;
     hl_slot_image_name(pool, slot, name);
     rc = hl_touches_init(&(*volume)->touches, (*volume)->nr_chunks);
+    if (rc == 0)
+        rc = init_sums(*volume);
     if (rc == 0) /* with -ENOENT we come again */
         rc = hl_image_attach(pool, name, (uint64_t)slot->capacity << HL_CHUNK_SHIFT,
                              &(*volume)->image);
@@ -186,7 +229,7 @@ int hugelite_volume_open(struct hugelite_pool *pool, const char *source,
                         pool->dir);
     handle = aligned_alloc(64, (sizeof *handle + 63) & ~(size_t)63);
     if (!handle)
-        return hl_error(ENOMEM, "%s: no memory to open it", source);
+        return hl_error(ENOMEM, "no memory to open a volume");
     memset(handle, 0, sizeof *handle);
     rc = open_source(pool, source, &volume);
     if (rc < 0)
@@ -210,6 +253,8 @@ int hugelite_volume_open(struct hugelite_pool *pool, const char *source,
     handle->light_pins = pool->light_pins;
     handle->nr_wounds = &handle->volume->image.nr_wounds;
     handle->early_end = UINT64_MAX;
+    if (handle->volume->source->remote)
+        hl_scout_open(handle->volume);
     *ret_vol = HL_TAKE(handle);
     return 0;
 }
@@ -301,7 +346,7 @@ static inline uint64_t pin(struct hugelite_volume *vol, unsigned p, uint32_t ind
 static __attribute__((noinline)) int pin_cold(struct hugelite_volume *vol, unsigned p,
                                               uint32_t index, uint64_t offset, bool patient)
 {
-    uint64_t deadline_ns = hl_now_ns() + hl_patience_ns;
+    uint64_t deadline_ns = hl_now_ns() + hl_volume_patience_ns(vol->volume);
     bool sequential;
     uint64_t word;
     int rc;
@@ -309,12 +354,14 @@ static __attribute__((noinline)) int pin_cold(struct hugelite_volume *vol, unsig
     hl_crew_start(&vol->pool->crew);
     sequential = hl_cold_notice(vol->volume, &vol->sequences, offset);
     if (sequential)
-        vol->strays = 0;
+        vol->strays = vol->looks = 0;
     if (!patient && hl_cold_is_early(vol, index, offset, sequential)) {
         unpin(vol, p);
         vol->refused = offset + 1;
         return -EAGAIN;
     }
+    if (vol->volume->source->remote)
+        hl_scout_note(vol->volume, index);
 
     /* With the pin up, a chunk that we make resident stays; one that another made
      * may be claimed for eviction already, and then we come round again. */
@@ -339,10 +386,12 @@ static __attribute__((noinline)) void touch_first(struct hugelite_volume *vol, u
     /* Only a hint, and only when it is not set: losing it costs one early eviction,
      * and the line stays shared among readers. */
     atomic_fetch_or_explicit(&vol->words[index], HL_CHUNK_REFERENCED, memory_order_relaxed);
+    if (vol->volume->source->remote)
+        hl_scout_note(vol->volume, index);
     atomic_fetch_and_explicit(&vol->words[index], ~(uint64_t)HL_CHUNK_AHEAD,
                               memory_order_relaxed);
     if (hl_cold_notice(vol->volume, &vol->sequences, offset))
-        vol->strays = 0;
+        vol->strays = vol->looks = 0;
 }
 
 /* Any pin but the home one: the home is taken by another chunk.  Sets *ret_pin. */
@@ -460,8 +509,12 @@ static int read_part(struct hugelite_volume *vol, uint64_t offset, uint32_t leng
         memcpy(buffer, data, length);
         hugelite_volume_release(vol, data);
         return 0;
-    case -EBUSY:
     case -ETIMEDOUT:
+        /* The origin, not somebody who sits on the chunk: it would not answer now either. */
+        if (vol->volume->source->remote && !hl_cold_is_stuck(vol, (uint32_t)(offset >> HL_CHUNK_SHIFT)))
+            return rc;
+        return hl_chunk_read_past(vol->volume, offset, length, buffer);
+    case -EBUSY:
     case -EMFILE:
     case -EBADMSG:
     case -ENOMEM:
@@ -506,6 +559,7 @@ int hugelite_volume_map(struct hugelite_volume *vol, const void **ret_base)
 int hugelite_volume_warm(struct hugelite_volume *vol, uint64_t offset, uint64_t length,
                          int (*progress)(void *arg, uint64_t done, uint64_t total), void *arg)
 {
+    struct hl_volume *volume = vol->volume;
     uint32_t ahead, nr_ahead, last;
     uint64_t total, end;
 
@@ -520,9 +574,9 @@ int hugelite_volume_warm(struct hugelite_volume *vol, uint64_t offset, uint64_t 
     total = length;
     end = offset + length;
     last = (uint32_t)((end - 1) >> HL_CHUNK_SHIFT);
-    ahead = (uint32_t)(offset >> HL_CHUNK_SHIFT) + 1;
+    ahead = (uint32_t)(offset >> HL_CHUNK_SHIFT) + !volume->source->remote;
     hl_crew_start(&vol->pool->crew);
-    nr_ahead = hl_cold_window(vol->volume);
+    nr_ahead = hl_cold_window(volume);
 
     for (uint64_t at = offset; at < end;) {
         uint32_t index = (uint32_t)(at >> HL_CHUNK_SHIFT);
@@ -530,9 +584,8 @@ int hugelite_volume_warm(struct hugelite_volume *vol, uint64_t offset, uint64_t 
 
         if (vol->pool->dead) /* progress() has forked */
             return refuse_dead(vol);
-        for (; ahead <= last && ahead - index <= nr_ahead; ahead++)
-            hl_chunk_post_ahead(vol->volume, ahead, false);
-        rc = hl_chunk_make_resident(vol->volume, index, hl_now_ns() + hl_patience_ns);
+        ahead = hl_cold_go_ahead(volume, index, ahead, last, nr_ahead);
+        rc = hl_chunk_make_resident(volume, index, hl_now_ns() + hl_volume_patience_ns(volume));
         if (rc < 0)
             return rc;
         at = (at | HL_CHUNK_MASK) + 1;
@@ -540,7 +593,7 @@ int hugelite_volume_warm(struct hugelite_volume *vol, uint64_t offset, uint64_t 
             at = end;
         if (progress && progress(arg, at - offset, total))
             return hl_error(ECANCELED, "%s: warming was stopped after %llu of %llu bytes",
-                            vol->volume->source->name, (unsigned long long)(at - offset),
+                            volume->source->name, (unsigned long long)(at - offset),
                             (unsigned long long)total);
     }
     return 0;

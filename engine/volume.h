@@ -6,8 +6,11 @@
 #define HL_VOLUME_H
 
 #include "admission.h"
+#include "haul.h"
 #include "image.h"
 #include "layout.h"
+#include "scout.h"
+#include "sums.h"
 
 struct hl_codec;
 struct hl_source;
@@ -29,7 +32,16 @@ struct hl_volume {
     struct hl_touches touches;            /* of all handles */
     _Atomic bool settled;                 /* the source's version is not young any more */
     struct hl_sequences fault_sequences;  /* of those who just dereference; the fault thread's */
+
+    /* Of a remote one. */
+    struct hl_hauls hauls;
+    struct hl_scout scout;
+    struct hl_sums sums;    /* of a raw one */
+    struct hl_state *state; /* for them */
 };
+
+/* How long a reader of it may wait for somebody else's fill, in nanoseconds. */
+uint64_t hl_volume_patience_ns(const struct hl_volume *volume);
 
 /* For the fault thread: the volume mapped at this address, or NULL.  It is not closed
  * until it is left. */
@@ -59,6 +71,7 @@ struct hugelite_volume {
     struct hl_sequences sequences;
     unsigned strays;    /* early reads since the last touch in sequence */
     unsigned follows;   /* of the last ones, how many began near the end of the one before */
+    unsigned looks;     /* early reads in another chunk than the one before, since then */
     uint64_t early_end; /* where the last one ended */
     uint64_t refused;   /* where try_fetch() has just said -EAGAIN, + 1 */
     uint64_t stuck;     /* owner of a claim that was waited for in vain; 0 = none */

@@ -26,7 +26,7 @@
 static struct hl_ahead touch(struct hl_sequences *s, uint64_t offset, uint32_t window,
                              uint32_t nr_chunks)
 {
-    struct hl_ahead ahead = hl_sequence_touch(s, offset, window, nr_chunks);
+    struct hl_ahead ahead = hl_sequence_touch(s, offset, window, 1, nr_chunks);
 
     EXPECT(ahead.nr <= window);
     if (ahead.nr == 0)
@@ -185,6 +185,29 @@ static void interleaved(void)
     EXPECT_EQ(touch(&s, 3900 * CHUNK + CHUNK - 1, 16, 9000).first, 3884);
 }
 
+/* Where a request costs a round trip: so many at a time, but at the beginning and at the end. */
+static void batches(uint32_t window, uint32_t batch)
+{
+    enum { NR = 400 };
+    struct hl_sequences s = { 0 };
+    uint32_t asked = 0;
+    unsigned small = 0;
+
+    for (uint32_t chunk = 0; chunk < NR; chunk++) {
+        struct hl_ahead ahead = hl_sequence_touch(&s, chunk * CHUNK, window, batch, NR);
+
+        if (ahead.nr == 0)
+            continue;
+        EXPECT(asked == 0 || ahead.first == asked);
+        EXPECT(ahead.first > chunk && ahead.first + ahead.nr - 1 - chunk <= window);
+        asked = ahead.first + ahead.nr;
+        small += ahead.nr < batch;
+        EXPECT(asked == NR || asked - chunk > window - batch || small <= 4);
+    }
+    EXPECT_EQ(asked, NR);
+    EXPECT(small <= 5);
+}
+
 static void random_touches(void)
 {
     enum { NR = 2000, TOUCHES = 200000 };
@@ -239,6 +262,9 @@ int main(void)
     edges();
     gaps();
     interleaved();
+    batches(45, 15);
+    batches(18, 6);
+    batches(3, 1);
     random_touches();
     tiny_volumes();
     return 0;
