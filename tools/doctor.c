@@ -33,7 +33,10 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "curl.h"
 #include "pool.h"
+#include "state.h"
+#include "tier.h"
 #include "tools.h"
 
 /* Newer than the headers may be; fixed numbers of the kernel's interface. */
@@ -85,6 +88,12 @@ struct report {
     const char *uffd_how;      /* "syscall", "device", NULL = refused */
     bool uffd_user_mode;
     bool uffd_hugetlb, uffd_shmem, uffd_continue, uffd_poison;
+
+    const char *curl_version;  /* NULL = it cannot be loaded */
+    char state_dir[PATH_MAX];  /* "" = none */
+    const char *state_fs;      /* its file system; NULL = not known */
+    bool state_usable;
+    uint64_t tier_bytes, tier_size;
 };
 
 static void report(struct report *r, const char *topic, enum state state, const char *fix,
@@ -675,6 +684,105 @@ static void look_at_sqlite(struct report *r)
                "loads extensions, but %s is not installed", HUGELITE_EXTENSION);
 }
 
+/* ---- remote databases ------------------------------------------------------- */
+
+static const char *fs_name(const struct statfs *fs)
+{
+    static const struct {
+        uint32_t type;
+        const char *name;
+    } known[] = {
+        { 0xef53, "ext4" },        { 0x58465342, "xfs" },   { 0x9123683e, "btrfs" },
+        { TMPFS_SUPER, "tmpfs" },  { 0x794c7630, "overlay" }, { 0x2fc12fc1, "zfs" },
+        { 0xf2f52010, "f2fs" },    { 0x6969, "nfs" },       { 0xff534d42, "cifs" },
+        { 0xfe534d42, "smb2" },    { 0x65735546, "fuse" },  { 0x01021997, "9p" },
+        { HUGETLBFS_SUPER, "hugetlbfs" },
+    };
+
+    for (unsigned i = 0; i < sizeof known / sizeof known[0]; i++)
+        if ((uint32_t)fs->f_type == known[i].type)
+            return known[i].name;
+    return NULL;
+}
+
+/* The directory, or the nearest one above it that is there. */
+static void existing_part(char *dir)
+{
+    char *slash;
+
+    while (access(dir, F_OK) < 0 && (slash = strrchr(dir, '/')) != NULL)
+        slash[slash == dir] = '\0';
+}
+
+/* It is there, so that opening it makes nothing new. */
+static void try_state(struct report *r)
+{
+    char notice[512] = "", used[HL_UNITS_ROOM], size[HL_UNITS_ROOM];
+    struct hl_state *state = hl_state_get();
+
+    hl_state_notice(state, notice, sizeof notice);
+    hl_tier_stat(state, &r->tier_bytes, &r->tier_size);
+    r->state_usable = state->catalog != NULL;
+    if (!r->state_usable)
+        report(r, "state", NOTE, "export HUGELITE_STATE=DIR, a directory of your own on a disk",
+               "%s: %s", r->state_dir, *notice ? notice : "cannot be used");
+    else if (*notice)
+        report(r, "state", NOTE, NULL, "%s: %s", r->state_dir, notice);
+    else
+        report(r, "state", OK, NULL, "%s (%s): disk tier of %s, %s in use", r->state_dir,
+               r->state_fs ? r->state_fs : "unknown file system",
+               hl_units_short(size, r->tier_size), hl_units_short(used, r->tier_bytes));
+    hl_state_put(state);
+}
+
+static void look_at_state(struct report *r)
+{
+    char there[PATH_MAX], free_text[HL_UNITS_ROOM];
+    struct statfs fs;
+
+    if (!hl_tool_state_dir(r->state_dir, sizeof r->state_dir)) {
+        *r->state_dir = '\0';
+        report(r, "state", NOTE, "unset HUGELITE_STATE",
+               "no state directory: nothing of a remote database is kept over a restart");
+        return;
+    }
+    snprintf(there, sizeof there, "%s", r->state_dir);
+    existing_part(there);
+    if (statfs(there, &fs) == 0)
+        r->state_fs = fs_name(&fs);
+    if (strcmp(there, r->state_dir) == 0) {
+        try_state(r);
+    } else if (access(there, W_OK | X_OK) < 0) {
+        report(r, "state", NOTE, "export HUGELITE_STATE=DIR, a directory of your own on a disk",
+               "%s: cannot be made: %s: %s", r->state_dir, there, strerror(errno));
+    } else {
+        r->state_usable = true;
+        report(r, "state", OK, NULL, "%s (%s, %s free): the first remote database makes it",
+               r->state_dir, r->state_fs ? r->state_fs : "unknown file system",
+               hl_units_short(free_text, (uint64_t)fs.f_bavail * (uint64_t)fs.f_bsize));
+    }
+    if (r->state_fs && (strcmp(r->state_fs, "tmpfs") == 0))
+        report(r, "state", NOTE, "export HUGELITE_STATE=DIR, on a disk",
+               "%s is on tmpfs: it takes memory, and is empty after a reboot", r->state_dir);
+    else if (r->state_fs && (strcmp(r->state_fs, "nfs") == 0 || strcmp(r->state_fs, "cifs") == 0 ||
+                             strcmp(r->state_fs, "smb2") == 0))
+        report(r, "state", NOTE, "export HUGELITE_STATE=DIR, on a disk of this machine",
+               "%s is on a network file system (%s), where a catalog may be damaged",
+               r->state_dir, r->state_fs);
+}
+
+static void look_at_remote(struct report *r)
+{
+    if (hl_curl_load() == 0) {
+        r->curl_version = hl_curl.version_info(CURLVERSION_NOW)->version;
+        report(r, "remote", OK, NULL, "libcurl %s: http://, https:// and s3:// databases",
+               r->curl_version);
+    } else {
+        report(r, "remote", NOTE, NULL, "%s", hugelite_error());
+    }
+    look_at_state(r);
+}
+
 /* ---- the report ------------------------------------------------------------ */
 
 static bool is_ready(const struct report *r)
@@ -767,6 +875,18 @@ static void print_json(const struct report *r, bool ready)
     hl_json_bool(&json, "load_extension", !sqlite3_compileoption_used("OMIT_LOAD_EXTENSION"));
     hl_json_close(&json, '}');
 
+    hl_json_open(&json, "remote", '{');
+    hl_json_string(&json, "libcurl", r->curl_version);
+    hl_json_close(&json, '}');
+
+    hl_json_open(&json, "state", '{');
+    hl_json_string(&json, "dir", r->state_dir);
+    hl_json_string(&json, "file_system", r->state_fs);
+    hl_json_bool(&json, "usable", r->state_usable);
+    hl_json_number(&json, "tier_bytes", r->tier_bytes);
+    hl_json_number(&json, "tier_size", r->tier_size);
+    hl_json_close(&json, '}');
+
     hl_json_open(&json, "findings", '[');
     for (size_t i = 0; i < r->nr; i++) {
         hl_json_open(&json, NULL, '{');
@@ -801,7 +921,7 @@ int cmd_doctor(int argc, char **argv)
         }
     }
     if (optind < argc)
-        return hl_tool_usage("doctor", "unexpected argument '%s'", argv[optind]);
+        return hl_tool_usage("doctor", "unexpected argument '%s'", hl_tool_name(argv[optind]));
 
     look_at_kernel(&r);
     look_at_huge_pages(&r);
@@ -811,6 +931,7 @@ int cmd_doctor(int argc, char **argv)
     look_at_limits(&r);
     look_at_container(&r);
     look_at_sqlite(&r);
+    look_at_remote(&r);
 
     ready = is_ready(&r);
     if (r.failed)

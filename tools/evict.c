@@ -54,16 +54,17 @@ int cmd_evict(int argc, char **argv)
     if (!all && optind == argc)
         return hl_tool_usage("evict", "which database? name a SOURCE, or say --all");
     if (all && optind < argc)
-        return hl_tool_usage("evict", "--all and '%s' exclude each other", argv[optind]);
+        return hl_tool_usage("evict", "--all and '%s' exclude each other",
+                             hl_tool_name(argv[optind]));
     if (optind + 1 < argc)
-        return hl_tool_usage("evict", "unexpected argument '%s'", argv[optind + 1]);
+        return hl_tool_usage("evict", "unexpected argument '%s'", hl_tool_name(argv[optind + 1]));
     source = all ? NULL : argv[optind];
 
     if (hl_tool_existing_pool("evict", dir, &pool) != 0)
         return 1;
     rc = hugelite_pool_evict(pool, source, &bytes);
     if (rc == -ENOENT)
-        hl_tool_error("evict", "'%s': not in the cache", source);
+        hl_tool_error("evict", "'%s': not in the cache", hl_tool_name(source));
     else if (rc < 0)
         hl_tool_error("evict", "%s", hugelite_error());
     else

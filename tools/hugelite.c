@@ -29,6 +29,8 @@ static const struct {
     { "warm", cmd_warm, "load a database into the cache" },
     { "evict", cmd_evict, "make a database leave the cache" },
     { "stat", cmd_stat, "what is in the cache" },
+    { "ls", cmd_ls, "the remote databases that this machine knows" },
+    { "rm", cmd_rm, "forget remote databases" },
     { "bench", cmd_bench, "measure side by side with stock SQLite" },
 };
 
@@ -207,5 +209,5 @@ int main(int argc, char **argv)
             return finish(commands[i].run(argc, argv));
         }
     }
-    return hl_tool_usage(NULL, "unknown command '%s'", argv[optind]);
+    return hl_tool_usage(NULL, "unknown command '%s'", hl_tool_name(argv[optind]));
 }

@@ -170,11 +170,16 @@ static int parse(int argc, char **argv, struct packing *packing, int *ret_code)
     if (!code && argc - optind < 2)
         code = hl_tool_usage("pack", "name IN, the database, and OUT, the file to write");
     if (!code && argc - optind > 2)
-        code = hl_tool_usage("pack", "unexpected argument '%s'", argv[optind + 2]);
+        code = hl_tool_usage("pack", "unexpected argument '%s'",
+                             hl_tool_name(argv[optind + 2]));
     if (!code && strcmp(argv[optind + 1], "-") == 0)
         code = hl_tool_usage("pack", "OUT '-': must be a file; only that can appear at once");
     if (!code && (!*argv[optind] || !*argv[optind + 1]))
         code = hl_tool_usage("pack", "%s is empty", *argv[optind] ? "OUT" : "IN");
+    for (c = optind; !code && c < optind + 2; c++)
+        if (hl_tool_is_remote(argv[c]))
+            code = hl_tool_usage("pack", "%s '%s': must be a file of this machine",
+                                 c == optind ? "IN" : "OUT", hl_tool_name(argv[c]));
     if (code) {
         *ret_code = code;
         return 1;

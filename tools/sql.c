@@ -68,7 +68,7 @@ enum mode { MODE_UNSET, MODE_LIST, MODE_COLUMN, MODE_CSV, MODE_JSON };
 
 struct session {
     sqlite3 *db;
-    const char *source;
+    const char *source;        /* as it may be shown */
     enum mode mode;
     bool prompt;               /* a person is there: errors do not end it */
 };
@@ -112,44 +112,6 @@ static int on_progress(void *arg)
     return hl_tool_stopped;
 }
 
-static void append(char **out, const char *text, bool encode, bool slashes)
-{
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                "0123456789-._~:,+@";
-
-    for (; *text; text++) {
-        if (!encode || strchr(plain, *text) || (slashes && *text == '/'))
-            *(*out)++ = *text;
-        else
-            *out += sprintf(*out, "%%%02X", (unsigned char)*text);
-    }
-    **out = '\0';
-}
-
-/* The SQLite name of a source; to be freed.  NULL = no memory. */
-static char *make_uri(const char *source, const char *pool, bool immutable)
-{
-    char *uri = malloc(strlen(source) * 3 + (pool ? strlen(pool) * 3 : 0) + 64), *end = uri;
-
-    if (!uri)
-        return NULL;
-    append(&end, "file:", false, false);
-    /* An authority that is empty, lest one is seen in a path that begins with "//". */
-    if (source[0] == '/')
-        append(&end, "//", false, false);
-    else if (source[0] == ':')       /* ":memory:" is no file to SQLite, "./:memory:" is */
-        append(&end, "./", false, false);
-    append(&end, source, true, true);
-    append(&end, "?vfs=hugelite", false, false);
-    if (immutable)
-        append(&end, "&immutable=1", false, false);
-    if (pool) {
-        append(&end, "&pool=", false, false);
-        append(&end, pool, true, true);
-    }
-    return uri;
-}
-
 /* ---- errors --------------------------------------------------------------- */
 
 /* SQLite's log cuts sentences; the VFS keeps its last one whole.  NULL, or
@@ -170,7 +132,7 @@ static const char *system_reason(const char *source)
 {
     struct stat st;
 
-    if (strstr(source, "://"))       /* no file, and the VFS says so */
+    if (hl_tool_is_remote(source))   /* no file; the VFS says why */
         return "";
     if (stat(source, &st) < 0 || access(source, R_OK) < 0)
         return strerror(errno);
@@ -578,7 +540,7 @@ int cmd_sql(int argc, char **argv)
     };
     struct sigaction action = { .sa_handler = on_interrupt };
     struct session s = { .mode = MODE_UNSET };
-    const char *pool = NULL, *sql = NULL;
+    const char *pool = NULL, *sql = NULL, *source;
     bool immutable = false, huge_heap = true;
     char *uri;
     int c, rc, code;
@@ -602,10 +564,12 @@ int cmd_sql(int argc, char **argv)
     if (optind == argc)
         return hl_tool_usage("sql", "which database? name a SOURCE");
     if (optind + 2 < argc)
-        return hl_tool_usage("sql", "unexpected argument '%s' (quote the SQL)", argv[optind + 2]);
-    s.source = argv[optind];
+        return hl_tool_usage("sql", "unexpected argument '%s' (quote the SQL)",
+                             hl_tool_name(argv[optind + 2]));
+    source = argv[optind];
+    s.source = hl_tool_name(source);
     sql = optind + 1 < argc ? argv[optind + 1] : NULL;
-    if (!*s.source)
+    if (!*source)
         return hl_tool_usage("sql", "SOURCE is empty");
     s.prompt = !sql && isatty(STDIN_FILENO);
     if (s.mode == MODE_UNSET)
@@ -618,7 +582,7 @@ int cmd_sql(int argc, char **argv)
     rc = hugelite_vfs_register(0);
     if (rc != SQLITE_OK)
         return hl_tool_error("sql", "cannot register the VFS: %s", sqlite3_errstr(rc));
-    uri = make_uri(s.source, pool, immutable);
+    uri = hl_tool_uri(source, pool, immutable);
     if (!uri)
         return hl_tool_error("sql", "%s", strerror(ENOMEM));
 
@@ -636,6 +600,7 @@ int cmd_sql(int argc, char **argv)
     sqlite3_busy_timeout(s.db, BUSY_MS);
     sqlite3_progress_handler(s.db, PROGRESS_STEPS, on_progress, NULL);
     code = sql ? run_text(&s, sql) : run_lines(&s);
+    hl_tool_notice("sql");
     sqlite3_close(s.db);
     return code;
 }

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "state.h"
 #include "tools.h"
 
 static const char help[] =
@@ -42,6 +43,10 @@ static void print_json(const struct hugelite_pool_stat *pool,
     hl_json_number(&json, "resident_bytes", pool->resident_bytes);
     hl_json_number(&json, "readers", pool->readers);
     hl_json_number(&json, "heap_bytes", pool->heap_bytes);
+    hl_json_string(&json, "state_dir", pool->state_dir);
+    hl_json_number(&json, "tier_bytes", pool->tier_bytes);
+    hl_json_number(&json, "tier_size", pool->tier_size);
+    hl_json_string(&json, "notice", pool->notice);
     hl_json_close(&json, '}');
     hl_json_open(&json, "volumes", '[');
     for (size_t i = 0; i < nr; i++) {
@@ -58,6 +63,9 @@ static void print_json(const struct hugelite_pool_stat *pool,
         hl_json_number(&json, "errors", v->errors);
         hl_json_number(&json, "frames_decoded", v->frames_decoded);
         hl_json_number(&json, "early_reads", v->early_reads);
+        hl_json_number(&json, "requests", v->requests);
+        hl_json_number(&json, "tier_bytes", v->tier_bytes);
+        hl_json_number(&json, "unvalidated", v->unvalidated);
         hl_json_close(&json, '}');
     }
     hl_json_close(&json, ']');
@@ -77,7 +85,8 @@ static int print_table(const struct hugelite_pool_stat *pool,
 {
     static const char *const titles[] = { "source", "bytes", "resident_bytes", "fills",
                                           "source_bytes", "evictions", "waits", "errors",
-                                          "frames_decoded", "early_reads" };
+                                          "frames_decoded", "early_reads", "requests",
+                                          "tier_bytes" };
     const unsigned nr_titles = sizeof titles / sizeof titles[0];
     char a[HL_UNITS_ROOM], b[HL_UNITS_ROOM], c[HL_UNITS_ROOM];
     struct hl_table *table;
@@ -99,6 +108,14 @@ static int print_table(const struct hugelite_pool_stat *pool,
     add_number(table, pool->readers);
     hl_table_cell(table, "heap_bytes");
     hl_table_cell(table, hl_units_cell(c, pool->heap_bytes));
+    if (*pool->state_dir) {
+        hl_table_cell(table, "state_dir");
+        hl_table_cell(table, pool->state_dir);
+        hl_table_cell(table, "tier_bytes");
+        hl_table_cell(table, hl_units_cell(a, pool->tier_bytes));
+        hl_table_cell(table, "tier_size");
+        hl_table_cell(table, hl_units_cell(b, pool->tier_size));
+    }
     hl_table_print(table, stdout);
     hl_table_free(table);
 
@@ -106,7 +123,7 @@ static int print_table(const struct hugelite_pool_stat *pool,
         puts("no database has been read yet");
         return 0;
     }
-    table = hl_table_new(nr_titles, "lrrrrrrrrr");
+    table = hl_table_new(nr_titles, "lrrrrrrrrrrr");
     if (!table)
         return -ENOMEM;
     for (unsigned i = 0; i < nr_titles; i++)
@@ -115,7 +132,8 @@ static int print_table(const struct hugelite_pool_stat *pool,
         const struct hugelite_volume_stat *v = &volumes[i];
         char name[sizeof v->source + 32];
 
-        snprintf(name, sizeof name, "%s%s", v->source, v->superseded ? " (superseded)" : "");
+        snprintf(name, sizeof name, "%s%s%s", v->source, v->superseded ? " (superseded)" : "",
+                 v->unvalidated ? " (unvalidated)" : "");
         hl_table_cell(table, name);
         hl_table_cell(table, hl_units_cell(a, v->bytes));
         hl_table_cell(table, hl_units_cell(b, v->resident_bytes));
@@ -126,6 +144,8 @@ static int print_table(const struct hugelite_pool_stat *pool,
         add_number(table, v->errors);
         add_number(table, v->frames_decoded);
         add_number(table, v->early_reads);
+        add_number(table, v->requests);
+        hl_table_cell(table, hl_units_cell(a, v->tier_bytes));
     }
     putchar('\n');
     hl_table_print(table, stdout);
@@ -146,6 +166,7 @@ int cmd_stat(int argc, char **argv)
     struct hugelite_pool_stat stat;
     struct hugelite_pool *pool;
     const char *dir = NULL;
+    struct hl_state *state;
     bool json = false;
     size_t nr = 0;
     int c, rc;
@@ -160,10 +181,11 @@ int cmd_stat(int argc, char **argv)
         }
     }
     if (optind < argc)
-        return hl_tool_usage("stat", "unexpected argument '%s'", argv[optind]);
+        return hl_tool_usage("stat", "unexpected argument '%s'", hl_tool_name(argv[optind]));
 
     if (hl_tool_existing_pool("stat", dir, &pool) != 0)
         return 1;
+    state = hl_tool_state();     /* the pool tells of one that this process has open */
     rc = hugelite_pool_stat(pool, &stat);
     if (rc == 0)
         rc = hl_tool_volumes(pool, &volumes, &nr);
@@ -173,7 +195,11 @@ int cmd_stat(int argc, char **argv)
         rc = print_table(&stat, volumes, nr);
     if (rc < 0)
         hl_tool_error("stat", "%s", rc == -ENOMEM ? strerror(ENOMEM) : hugelite_error());
+    else if (*stat.notice)
+        hl_tool_error("stat", "note: %s", stat.notice);
     free(volumes);
+    if (state)
+        hl_state_put(state);
     hugelite_pool_close(pool);
     return rc < 0 ? 1 : 0;
 }

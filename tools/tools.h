@@ -24,7 +24,9 @@
 int cmd_bench(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_evict(int argc, char **argv);
+int cmd_ls(int argc, char **argv);
 int cmd_pack(int argc, char **argv);
+int cmd_rm(int argc, char **argv);
 int cmd_setup(int argc, char **argv);
 int cmd_sql(int argc, char **argv);
 int cmd_stat(int argc, char **argv);
@@ -60,6 +62,33 @@ int hl_tool_existing_pool(const char *command, const char *dir, struct hugelite_
 /* The volumes of a pool, in an array to be freed.  Returns 0 or -errno. */
 int hl_tool_volumes(struct hugelite_pool *pool, struct hugelite_volume_stat **ret_array,
                     size_t *ret_nr);
+
+/* ---- names.c: databases, as they are named ------------------------------- */
+
+/* Is it a URL?  Then it is shown as hl_tool_name() has it, without credentials, and never as it
+ * was given. */
+bool hl_tool_is_remote(const char *source);
+const char *hl_tool_name(const char *source);  /* good until four more have been asked for */
+
+/* The SQLite name of a source; to be freed.  pool: NULL = the default.  NULL = no memory. */
+char *hl_tool_uri(const char *source, const char *pool, bool immutable);
+
+/* ---- state.c: the state directory ---------------------------------------- */
+
+struct hl_known;
+struct hl_state;
+
+/* Which it would be; false: none is wanted.  As ../engine/state.h says. */
+bool hl_tool_state_dir(char *dir, size_t room);
+
+/* NULL when there is none: none is made.  Else to be given back with hl_state_put(). */
+struct hl_state *hl_tool_state(void);
+
+/* What the disk tier has of a source. */
+uint64_t hl_tool_tier_bytes(struct hl_state *state, const struct hl_known *known);
+
+/* While a remote source is open: say what the state directory has to tell, if anything. */
+void hl_tool_notice(const char *command);
 
 /* ---- units.c: figures for people --------------------------------------- */
 

@@ -8,8 +8,11 @@
  * of the run asked for one by one.  The codec checks all of a frame before it gives out a byte,
  * so of a large one that is all that is asked for.
  *
+ * A thread claims a run, or of a remote database as many as are worth a request, and has
+ * the next ones on their way while it decodes these.
+ *
  * Entry point: cmd_verify().
- * See also: pack-frames.c, ../engine/codec.h, ../engine/seekable.h.
+ * See also: pack-frames.c, ../engine/codec.h, ../engine/seekable.h, ../engine/stage.h.
  */
 #include <config.h>
 
@@ -25,6 +28,7 @@
 #include "pack.h"
 #include "seekable.h"
 #include "source.h"
+#include "stage.h"
 #include "tools.h"
 
 enum {
@@ -44,18 +48,20 @@ static const char help[] =
     "  -V, --version   the version\n";
 
 struct verifying {
-    const char *name;
+    const char *name;          /* as it may be shown */
     struct hl_source *source;
     struct hl_codec *codec;
     struct hl_seekable table;
     struct hl_seekable_entry *entries;
     struct hl_progress progress;
+    uint64_t batch_bytes;      /* encoded, that are worth a request; 0 = the source is not remote */
 
     pthread_mutex_t lock;      /* all below */
     pthread_cond_t changed;
     unsigned nr_running;       /* threads */
     uint32_t next_frame;
     uint64_t next_offset;      /* where it begins, decoded */
+    uint64_t next_src_offset;  /* and encoded */
     uint64_t done_bytes;
     uint32_t nr_bad;
     bool stop;                 /* asked to, or nothing more can be read */
@@ -66,6 +72,13 @@ struct verifying {
 struct run {
     uint32_t first, nr;
     uint64_t offset, length;
+};
+
+/* One run, or several with the stage that brings them. */
+struct batch {
+    struct run run;
+    uint64_t src_offset, src_length;
+    struct hl_stage *stage;    /* NULL = each read fetches its own bytes */
 };
 
 /* ---- the seek table ------------------------------------------------------- */
@@ -136,23 +149,64 @@ static int read_table(struct verifying *v)
 
 /* ---- the frames ----------------------------------------------------------- */
 
-/* Under the lock: the next frames that fit a buffer together. */
-static bool claim_run(struct verifying *v, struct run *run)
+/* Under the lock: the next frames that fit a buffer together, or are worth a request. */
+static bool claim_batch(struct verifying *v, struct batch *batch)
 {
-    *run = (struct run){ .first = v->next_frame, .offset = v->next_offset };
+    struct run *run = &batch->run;
+
+    *batch = (struct batch){ .run = { .first = v->next_frame, .offset = v->next_offset },
+                             .src_offset = v->next_src_offset };
     if (v->stop)
         return false;
     while (v->next_frame < v->table.nr_frames) {
-        uint32_t bytes = v->entries[v->next_frame].decoded_bytes;
+        const struct hl_seekable_entry *entry = &v->entries[v->next_frame];
 
-        if (run->nr && run->length + bytes > RUN_BYTES)
+        if (run->nr && run->length + entry->decoded_bytes > RUN_BYTES &&
+            batch->src_length + entry->encoded_bytes > v->batch_bytes)
             break;
-        run->length += bytes;
+        run->length += entry->decoded_bytes;
+        batch->src_length += entry->encoded_bytes;
         run->nr++;
         v->next_frame++;
     }
     v->next_offset += run->length;
+    v->next_src_offset += batch->src_length;
     return run->nr > 0;
+}
+
+/* The next batch, with its bytes on their way; false when there is none. */
+static bool begin_batch(struct verifying *v, struct batch *batch)
+{
+    bool claimed;
+
+    pthread_mutex_lock(&v->lock);
+    claimed = claim_batch(v, batch);
+    pthread_mutex_unlock(&v->lock);
+    if (claimed && v->batch_bytes && batch->src_length && batch->src_length <= HL_STAGE_MAX &&
+        hl_stage_begin(v->source, batch->src_offset, (uint32_t)batch->src_length, HL_AHEAD, NULL,
+                       NULL, &batch->stage) < 0)
+        batch->stage = NULL;
+    return claimed;
+}
+
+/* The first frames of `rest` that fit a buffer together leave it. */
+static struct run cut_run(const struct verifying *v, struct run *rest)
+{
+    struct run run = { .first = rest->first, .offset = rest->offset };
+
+    while (run.nr < rest->nr) {
+        uint32_t bytes = v->entries[run.first + run.nr].decoded_bytes;
+
+        if (run.nr && run.length + bytes > RUN_BYTES)
+            break;
+        run.length += bytes;
+        run.nr++;
+    }
+    rest->first += run.nr;
+    rest->nr -= run.nr;
+    rest->offset += run.length;
+    rest->length -= run.length;
+    return run;
 }
 
 static int decode(struct verifying *v, uint64_t offset, uint64_t length, void *buffer)
@@ -167,17 +221,19 @@ static int decode(struct verifying *v, uint64_t offset, uint64_t length, void *b
     return length ? v->codec->ops->read(v->codec, offset, (uint32_t)length, buffer, &work) : 0;
 }
 
-/* Damage, where the codec's sentence names the frame, or a bad sector, which is of this one
- * too; anything else will be no better at the next. */
+/* Damage, where the codec's sentence names the frame, or a bad sector of a disk, which is of this
+ * one too; anything else will be no better at the next. */
 static void report(struct verifying *v, uint32_t frame, uint64_t offset, int rc)
 {
+    bool bad_sector = rc == -EIO && !v->source->remote;
+
     pthread_mutex_lock(&v->lock);
     hl_progress_end(&v->progress);
-    if (rc == -EBADMSG || rc == -EIO)
+    if (rc == -EBADMSG || bad_sector)
         v->nr_bad++;
     if (rc == -EBADMSG) {
         hl_tool_error("verify", "%s", hugelite_error());
-    } else if (rc == -EIO) {
+    } else if (bad_sector) {
         hl_tool_error("verify", "frame %" PRIu32 " (decoded bytes %" PRIu64 " to %" PRIu64
                       "): %s", frame, offset, offset + v->entries[frame].decoded_bytes - 1,
                       hugelite_error());
@@ -203,23 +259,50 @@ static void verify_run(struct verifying *v, const struct run *run, void *buffer)
     }
 }
 
+/* False when it is to stop. */
+static bool note_done(struct verifying *v, uint64_t bytes)
+{
+    bool stop;
+
+    pthread_mutex_lock(&v->lock);
+    v->done_bytes += bytes;
+    stop = v->stop;
+    pthread_mutex_unlock(&v->lock);
+    return !stop;
+}
+
+static void verify_batches(struct verifying *v, void *buffer)
+{
+    struct batch now, next;
+    bool any = begin_batch(v, &now), another, go_on = true;
+
+    while (any) {
+        another = go_on && begin_batch(v, &next);
+        while (go_on && now.run.nr) {
+            struct run run = cut_run(v, &now.run);
+
+            verify_run(v, &run, buffer);
+            go_on = note_done(v, run.length);
+        }
+        hl_stage_end(now.stage);
+        any = another;
+        now = next;
+    }
+}
+
 static void *work(void *arg)
 {
     struct verifying *v = arg;
     void *buffer = malloc(LARGE_BYTES);
-    struct run run;
 
     pthread_mutex_lock(&v->lock);
     if (!buffer && !v->failed) {
         hl_tool_error("verify", "%s: no memory to decode it", v->name);
         v->failed = v->stop = true;
     }
-    while (claim_run(v, &run)) {
-        pthread_mutex_unlock(&v->lock);
-        verify_run(v, &run, buffer);
-        pthread_mutex_lock(&v->lock);
-        v->done_bytes += run.length;
-    }
+    pthread_mutex_unlock(&v->lock);
+    verify_batches(v, buffer);
+    pthread_mutex_lock(&v->lock);
     v->nr_running--;
     pthread_cond_broadcast(&v->changed);
     pthread_mutex_unlock(&v->lock);
@@ -301,10 +384,10 @@ static int tell(const struct verifying *v)
     return 0;
 }
 
-static int verify(struct verifying *v, unsigned nr_threads)
+static int verify(struct verifying *v, const char *source, unsigned nr_threads)
 {
     pthread_condattr_t monotonic;
-    int rc = hl_source_open(v->name, &v->source);
+    int rc = hl_source_open(source, &v->source);
 
     if (rc == 0)
         rc = hl_codec_open(v->source, &v->codec);
@@ -317,6 +400,8 @@ static int verify(struct verifying *v, unsigned nr_threads)
     rc = read_table(v);
     if (rc < 0)
         return rc;
+    if (v->source->remote)
+        v->batch_bytes = hl_stage_best_bytes(v->source);
 
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -355,16 +440,17 @@ int cmd_verify(int argc, char **argv)
     if (optind == argc)
         return hl_tool_usage("verify", "which database? name a SOURCE");
     if (optind + 1 < argc)
-        return hl_tool_usage("verify", "unexpected argument '%s'", argv[optind + 1]);
-    v.name = argv[optind];
-    if (!*v.name)
+        return hl_tool_usage("verify", "unexpected argument '%s'", hl_tool_name(argv[optind + 1]));
+    v.name = hl_tool_name(argv[optind]);
+    if (!*argv[optind])
         return hl_tool_usage("verify", "SOURCE is empty");
 
     hl_tool_catch_stop();
-    if (verify(&v, (unsigned)threads) < 0)
+    if (verify(&v, argv[optind], (unsigned)threads) < 0)
         code = hl_tool_error("verify", "%s", hugelite_error());
     else
         code = tell(&v);
+    hl_tool_notice("verify");
     if (v.codec)
         v.codec->ops->close(v.codec);
     hl_source_close(v.source);

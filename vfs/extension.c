@@ -9,6 +9,8 @@
  * Using:     file:/data/x.db?vfs=hugelite                      SQLite's locking kept
  *            file:/data/x.db?vfs=hugelite&immutable=1          no lock, no system call
  *            file:/data/x.db.zst?vfs=hugelite                  the same, see hugelite-pack(1)
+ *            file:https://host/x.db.zst?vfs=hugelite           the same, see hugelite-remote(7)
+ *            file:s3://bucket/x.db.zst?vfs=hugelite
  * Parameters: pool=DIR, immutable=1 (uri.c); others named hugelite_... are errors.
  * Active?    SELECT * FROM hugelite_stat;  PRAGMA hugelite_mode;  PRAGMA hugelite_error;
  * Refuses:   to write, and to create: SQLITE_READONLY, SQLITE_CANTOPEN.

@@ -87,6 +87,7 @@ struct hl_file {
     sqlite3_int64 expected; /* where the next page of a scan begins */
     uint64_t fetched_at;    /* clock of the CPU when the last page of a scan was fetched */
     bool immutable;
+    bool remote;       /* and immutable */
     bool fetches;      /* the pager has a mmap_size, that is: it calls xFetch */
     bool changed;      /* another version since the pager asked */
     bool was_locked;   /* the pager has read a version before */
@@ -125,8 +126,11 @@ tell(struct hl_file *file, int code, const char *format, ...)
 /* The engine said no: its sentence, and the code for SQLite. */
 static int engine_failed(struct hl_file *file, int rc, enum hl_during during)
 {
-    int code = hl_vfs_code(rc, during);
+    int code;
 
+    if (during == HL_DURING_READ && file->remote)
+        during = HL_DURING_REMOTE_READ;
+    code = hl_vfs_code(rc, during);
     hl_vfs_set_errno(-rc);
     tell(file, code, "%s", hugelite_error());
     return code;
@@ -754,19 +758,34 @@ static void mmap_size(struct hl_file *file, sqlite3_int64 *bytes)
                                            : 0;
 }
 
+/* The origin could not be asked whether what it has now is what we serve. */
+static bool is_unvalidated(const struct hl_file *file)
+{
+    struct hugelite_volume_stat stat;
+
+    return hugelite_volume_stat(file->volume, &stat) == 0 && stat.unvalidated;
+}
+
+static char *mode(const struct hl_file *file)
+{
+    bool compressed = file->volume && is_compressed(file);
+
+    if (file->volume)
+        return sqlite3_mprintf("%s%s%s%s%s", file->immutable ? "immutable" : "cached",
+                               file->remote ? ", remote" : "", compressed ? ", " : "",
+                               compressed ? hugelite_volume_encoding(file->volume) : "",
+                               file->remote && is_unvalidated(file) ? ", unvalidated" : "");
+    if (file->why)
+        return sqlite3_mprintf("direct: %s", file->why);
+    return sqlite3_mprintf("not read yet");
+}
+
 /* PRAGMA hugelite_mode: how the file is served.  PRAGMA hugelite_error: the last
  * failure or warning in words, as SQLite has only a number for it. */
 static int pragma(struct hl_file *file, char **args)
 {
     if (sqlite3_stricmp(args[1], "hugelite_mode") == 0) {
-        if (file->volume && is_compressed(file))
-            args[0] = sqlite3_mprintf("immutable, %s", hugelite_volume_encoding(file->volume));
-        else if (file->volume)
-            args[0] = sqlite3_mprintf(file->immutable ? "immutable" : "cached");
-        else if (file->why)
-            args[0] = sqlite3_mprintf("direct: %s", file->why);
-        else
-            args[0] = sqlite3_mprintf("not read yet");
+        args[0] = mode(file);
         return SQLITE_OK;
     }
     if (sqlite3_stricmp(args[1], "hugelite_error") == 0) {
@@ -950,17 +969,17 @@ static int refused(struct hl_file *file, int rc)
 }
 
 /* Rule 2. */
-static int open_immutable(struct hl_file *file, bool remote)
+static int open_immutable(struct hl_file *file)
 {
     int rc = hugelite_volume_open(file->pool, file->name, &file->volume);
 
-    if (rc == -ENODATA && !remote && is_empty(file->name)) { /* not: decodes to nothing */
+    if (rc == -ENODATA && !file->remote && is_empty(file->name)) { /* not: decodes to nothing */
         serve_directly(file, lack(rc));
         return open_real_first(file);
     }
     if (rc < 0)
         return refused(file, rc);
-    if (!remote && !is_compressed(file))
+    if (!file->remote && !is_compressed(file))
         warn_of_writers(file);
     return SQLITE_OK;
 }
@@ -1010,11 +1029,14 @@ static int open_file(struct hl_file *file)
 
     if (hl_uri_parse(file->name, &uri, &bad) < 0) {
         hl_vfs_set_errno(EINVAL);
-        return open_failed(file, SQLITE_CANTOPEN, "%s: URI parameter %s: %s", file->name, bad,
+        return open_failed(file, SQLITE_CANTOPEN, "%s%sURI parameter %s: %s",
+                           hl_uri_is_remote(file->name) ? "" : file->name,
+                           hl_uri_is_remote(file->name) ? "" : ": ", bad,
                            strcmp(bad, "pool") == 0 ? "wants a directory"
                                                     : "not known to this version");
     }
-    if (!uri.remote)
+    file->remote = uri.remote;
+    if (!file->remote)
         look_at(file);
     if (file->code)
         return SQLITE_OK;
@@ -1025,7 +1047,7 @@ static int open_file(struct hl_file *file)
         hl_vfs_set_errno(-rc);
         return open_failed(file, SQLITE_CANTOPEN, "%s", hugelite_error());
     }
-    return file->immutable ? open_immutable(file, uri.remote) : open_plain_or_compressed(file);
+    return file->immutable ? open_immutable(file) : open_plain_or_compressed(file);
 }
 
 int hl_file_open(const char *name, sqlite3_file *base, int flags, int *ret_flags)

@@ -19,17 +19,18 @@
 
 enum column {
     COL_SOURCE, COL_BYTES, COL_RESIDENT_BYTES, COL_FILLS, COL_SOURCE_BYTES, COL_EVICTIONS,
-    COL_WAITS, COL_ERRORS, COL_FRAMES_DECODED, COL_EARLY_READS, COL_SUPERSEDED, COL_POOL_DIR,
-    COL_POOL_PAGES, COL_PAGE_BYTES, COL_BUDGET_BYTES, COL_POOL_RESIDENT_BYTES, COL_READERS,
-    COL_HEAP_BYTES, COL_POOL,
+    COL_WAITS, COL_ERRORS, COL_FRAMES_DECODED, COL_EARLY_READS, COL_REQUESTS, COL_TIER_BYTES,
+    COL_UNVALIDATED, COL_SUPERSEDED, COL_POOL_DIR, COL_POOL_PAGES, COL_PAGE_BYTES,
+    COL_BUDGET_BYTES, COL_POOL_RESIDENT_BYTES, COL_READERS, COL_HEAP_BYTES, COL_POOL,
 };
 
 static const char schema[] =
     "CREATE TABLE hugelite_stat(source TEXT, bytes INTEGER, resident_bytes INTEGER, "
     "fills INTEGER, source_bytes INTEGER, evictions INTEGER, waits INTEGER, errors INTEGER, "
-    "frames_decoded INTEGER, early_reads INTEGER, superseded INTEGER, pool_dir TEXT, "
-    "pool_pages TEXT, page_bytes INTEGER, budget_bytes INTEGER, pool_resident_bytes INTEGER, "
-    "readers INTEGER, heap_bytes INTEGER, pool TEXT HIDDEN)";
+    "frames_decoded INTEGER, early_reads INTEGER, requests INTEGER, tier_bytes INTEGER, "
+    "unvalidated INTEGER, superseded INTEGER, pool_dir TEXT, pool_pages TEXT, "
+    "page_bytes INTEGER, budget_bytes INTEGER, pool_resident_bytes INTEGER, readers INTEGER, "
+    "heap_bytes INTEGER, pool TEXT HIDDEN)";
 
 enum { BY_POOL = 1 };
 
@@ -304,6 +305,15 @@ static int stat_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx, int colu
         break;
     case COL_EARLY_READS:
         result_bytes(ctx, vol->early_reads);
+        break;
+    case COL_REQUESTS:
+        result_bytes(ctx, vol->requests);
+        break;
+    case COL_TIER_BYTES:
+        result_bytes(ctx, vol->tier_bytes);
+        break;
+    case COL_UNVALIDATED:
+        result_bytes(ctx, vol->unvalidated);
         break;
     case COL_SUPERSEDED:
         result_bytes(ctx, vol->superseded);

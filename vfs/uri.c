@@ -3,6 +3,11 @@
  * uri.c - what a database name asks for: its URI parameters, and whether it
  * names a file or an object elsewhere.
  *
+ * A name that is a URL itself comes here as it is: behind "file:" SQLite neither folds "//" nor
+ * takes the host for an authority, as there is no "//" right behind the colon.  What belongs to the
+ * URL is escaped in a URI (% as %25, ? as %3f, # as %23); the bare string needs no escapes, and has
+ * no parameters.
+ *
  *   pool=DIR      the pool to use; else $HUGELITE_POOL, else the default pool
  *   immutable=1   the file never changes: no lock, no check, no system call
  *

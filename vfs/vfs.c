@@ -17,9 +17,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* SQLite puts a journal's or WAL's suffix behind the name within this bound;
- * URLs with a signature are longer than paths. */
-enum { NAME_MAX_BYTES = 1024 };
+/* SQLite puts a journal's or WAL's suffix behind the name within this bound.  A presigned URL has a
+ * signature of some hundred bytes, and with temporary credentials a token of a few thousand. */
+enum { NAME_MAX_BYTES = 8192 };
 
 static sqlite3_vfs *below;
 static _Thread_local int last_errno;
@@ -51,8 +51,11 @@ int hl_vfs_code(int rc, enum hl_during during)
         return during == HL_DURING_OPEN ? SQLITE_CANTOPEN : SQLITE_IOERR_DATA;
     case EBUSY:
     case EMFILE:
-    case ETIMEDOUT:
         return during == HL_DURING_OPEN ? SQLITE_CANTOPEN : SQLITE_BUSY;
+    case ETIMEDOUT: /* of a lock in the pool, or of the network, which no busy handler mends */
+        if (during == HL_DURING_READ)
+            return SQLITE_BUSY;
+        return during == HL_DURING_OPEN ? SQLITE_CANTOPEN : SQLITE_IOERR_READ;
     default:
         return during == HL_DURING_OPEN ? SQLITE_CANTOPEN : SQLITE_IOERR_READ;
     }
@@ -241,6 +244,10 @@ static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int 
                     int *ret_flags)
 {
     (void)vfs;
+    if (name && !(flags & SQLITE_OPEN_MAIN_DB) && hl_uri_is_remote(name)) {
+        file->pMethods = NULL;
+        return SQLITE_CANTOPEN; /* a journal beside an object: nothing is made of that name here */
+    }
     /* The file of another kind lives in the caller's memory as the VFS below
      * made it: nothing of ours is in its way. */
     if (!(flags & SQLITE_OPEN_MAIN_DB) || !name)
@@ -251,6 +258,8 @@ static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int 
 static int vfs_delete(sqlite3_vfs *vfs, const char *name, int sync_dir)
 {
     (void)vfs;
+    if (hl_uri_is_remote(name))
+        return SQLITE_IOERR_DELETE_NOENT;
     return below->xDelete(below, name, sync_dir);
 }
 

@@ -22,7 +22,8 @@ extern const sqlite3_api_routines *sqlite3_api;
 struct hl_uri {
     const char *pool; /* the directory, in the name's own memory; NULL = the engine decides */
     bool immutable;
-    bool remote; /* https://, s3://, ...: no file of this machine */
+    bool remote; /* https://, s3://, ...: no file of this machine.  Its name may hold credentials:
+                  * no message of ours repeats it, the engine's have it without them */
 };
 
 /* A name as xOpen gets it.  Returns 0 or -EINVAL, with *ret_bad the parameter that is wrong. */
@@ -38,7 +39,7 @@ sqlite3_vfs *hl_vfs_below(void);
 void hl_vfs_stack(sqlite3_vfs *below);
 
 /* errno (negative) to SQLite's code, the one place where this is decided. */
-enum hl_during { HL_DURING_OPEN, HL_DURING_READ };
+enum hl_during { HL_DURING_OPEN, HL_DURING_READ, HL_DURING_REMOTE_READ };
 int hl_vfs_code(int rc, enum hl_during during);
 
 /* For sqlite3_system_errno(): the cause of this thread's last failure here; 0 = none of ours. */
