@@ -6,7 +6,7 @@
  *
  * Passes when the target finds nothing wrong.  With an argument it runs that file once.
  *
- * See also: fuzz.h, test-fuzz-codec.sh.
+ * See also: fuzz.h, test-fuzz.sh.
  */
 #include "config.h"
 

@@ -26,7 +26,7 @@ SH
 
 expect_status 2 "$PYTHON_EXT" "$readers"
 expect_status 2 "$PYTHON_EXT" "$readers" -x
-expect_status 2 "$PYTHON_EXT" "$readers" a b c
+expect_status 2 "$PYTHON_EXT" "$readers" a b c d
 expect_status 0 "$PYTHON_EXT" "$readers" -h
 
 # Its `stat` fails, so nothing can have been filled.

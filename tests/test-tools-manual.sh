@@ -70,6 +70,7 @@ LC_ALL=C sort -o "$tmpdir/have" "$tmpdir/have"
 LC_ALL=C sort -o "$tmpdir/manual" "$tmpdir/manual"
 diff "$tmpdir/have" "$tmpdir/manual" >&2 || die "stat --json: keys differ (< printed, > page)"
 
+# What no remote database has been read for, the page of ls has all the same; test-tools-ls.sh compares.
 "$HUGELITE" doctor --json >"$tmpdir/out" || true
 python3 "$tmpdir/keys.py" "$tmpdir/out" | tr '.' '\n' | sed 's/\[\]$//' | LC_ALL=C sort -u >"$tmpdir/have"
 sed -n '/^=item B<--json>/,/^=item B<-h>/p' "$tools/hugelite-doctor.pod" | grep -oE 'C<[^>]*>' |

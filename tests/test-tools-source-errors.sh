@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # test-tools-source-errors: a source that is absent, unreadable, a directory, a FIFO, a device,
-# empty, no database or remote is refused with exit 1 and a sentence that says which and why,
+# empty, no database, or remote and not there is refused with exit 1 and a sentence that says which and why,
 # and leaves nothing in the pool.
 
 . ./functions.sh
@@ -28,8 +28,13 @@ bad "is a directory" folder
 mkfifo pipe
 bad "not a regular file" pipe
 bad "not a regular file" /dev/zero
-bad "local files only" s3://bucket/key.db
-bad "local files only" https://host.invalid/x.db
+# Nobody listens on port 1.
+export HUGELITE_STATE=none HUGELITE_HTTP_TIMEOUT=5 AWS_ENDPOINT_URL=http://127.0.0.1:1
+export AWS_ACCESS_KEY_ID=key AWS_SECRET_ACCESS_KEY=secret AWS_EC2_METADATA_DISABLED=true
+unset http_proxy https_proxy all_proxy ALL_PROXY
+bad "refuses connections" http://127.0.0.1:1/x.db
+bad "refuses connections" https://127.0.0.1:1/x.db
+bad "refuses connections" s3://bucket/key.db
 ln -s loop loop
 bad "symbolic links" loop
 

@@ -29,10 +29,11 @@ a_chunks=$(((a_bytes + chunk - 1) / chunk))
 expect_status 0 "$HUGELITE" stat --json
 expect 1 "$(wc -l <"$tmpdir/out")" "lines of JSON"
 expect "['version', 'pool', 'volumes']" "$(json 'list(d)')"
-expect "['dir', 'pages', 'page_bytes', 'budget_bytes', 'resident_bytes', 'readers', 'heap_bytes']" \
-    "$(json 'list(d["pool"])')"
+pool_keys="'dir', 'pages', 'page_bytes', 'budget_bytes', 'resident_bytes', 'readers', 'heap_bytes'"
+expect "[$pool_keys, 'state_dir', 'tier_bytes', 'tier_size', 'notice']" "$(json 'list(d["pool"])')"
 volume_keys="'source', 'bytes', 'resident_bytes', 'fills', 'source_bytes', 'evictions', 'waits', 'errors'"
-expect "[$volume_keys, 'frames_decoded', 'early_reads']" "$(json 'list(d["volumes"][0])')"
+expect "[$volume_keys, 'frames_decoded', 'early_reads', 'requests', 'tier_bytes', 'unvalidated']" \
+    "$(json 'list(d["volumes"][0])')"
 expect 1 "$(json 'd["version"]')" version
 expect "$pooldir" "$(json 'd["pool"]["dir"]')" pool.dir
 expect 33554432 "$(json 'd["pool"]["budget_bytes"]')" pool.budget_bytes

@@ -6,7 +6,7 @@
 
 . ./functions.sh
 
-commands="doctor setup sql pack verify warm evict stat bench"
+commands="doctor setup sql pack verify warm evict stat ls rm bench"
 
 quiet_err() { [ ! -s "$tmpdir/err" ] || die "$1: unexpected on stderr: $(cat "$tmpdir/err")"; }
 quiet_out() { [ ! -s "$tmpdir/out" ] || die "$1: unexpected on stdout: $(cat "$tmpdir/out")"; }
@@ -99,9 +99,21 @@ wrong "--threads 'many': not a number from 1 to" verify x --threads many
 wrong "SOURCE is empty" verify ''
 wrong "which database?" warm
 wrong "unexpected argument 'y'" warm x y
+wrong "exclude each other" warm x --table t --list
+wrong "--rate 'fast': not a size as in 20M" warm x --rate fast
+wrong "--rate '0': must be more than 0" warm x --rate 0
+wrong "--bytes '1Q': not a size" warm x --bytes 1Q
+wrong "--bytes '0': must be more than 0" warm x --bytes 0
+wrong "'--table' needs a value" warm x --table
 wrong "which database?" evict
 wrong "exclude each other" evict --all x
 wrong "unexpected argument 'y'" evict x y
+wrong "unexpected argument 'x'" ls x
+wrong "'--json' takes no value" ls --json=1
+wrong "which database?" rm
+wrong "exclude each other" rm --all x
+wrong "IN 'https://h/x.db': must be a file of this machine" pack https://h/x.db y
+wrong "OUT 's3://b/y': must be a file of this machine" pack x s3://b/y
 wrong "say --size" setup
 wrong "--size 'lots': not a size" setup --size lots
 wrong "--size '1Q': not a size" setup --size 1Q
@@ -113,6 +125,19 @@ wrong "not an absolute path" setup --size 2M --mount mnt
 wrong "--undo goes with --mount only" setup --undo --size 2M
 wrong "--undo goes with --mount only" setup --undo --persist
 wrong "unexpected argument 'x'" setup --undo x
+
+# What stands in a URL is not repeated, not even in a message about something else.
+secret() { ! grep -qF -e hunter2 -e c0ffee "$tmpdir/err" || die "$*: $(cat "$tmpdir/err")"; }
+url='https://joe:hunter2@h:8080/a/x.db?sig=c0ffee&part=1'
+for words in "sql x 1" "warm x" "verify x" "evict x" "evict --all" "stat" "ls" "rm --all" "doctor" \
+    "pack x y" ""; do
+    expect_status 2 "$HUGELITE" $words "$url"
+    err_has "https://h:8080/a/x.db?..."
+    secret "$words"
+done
+expect_status 2 "$HUGELITE" ls 'https://joe:hun/ter2@h/x'
+err_has "https://..."
+! grep -qF hun "$tmpdir/err" || die "$(cat "$tmpdir/err")"
 
 # A full disk is not success.
 if [ -e /dev/full ]; then

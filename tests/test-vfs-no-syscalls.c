@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * test-vfs-no-syscalls: a warm statement on an immutable or compressed database makes no
+ * test-vfs-no-syscalls: a warm statement on an immutable, compressed or remote database makes no
  * system call.
  *
  * The program runs itself under strace. Passes when between two markers, with 10,000 point
@@ -8,6 +8,8 @@
  * know the tracer works, when the same on a plain file has thousands.
  */
 #include "test-vfs-common.h"
+
+#include "test-remote-common.h"
 
 #include <sys/syscall.h>
 
@@ -92,7 +94,8 @@ static long run(const char *self, const char *path, const char *params)
 int main(int argc, char **argv)
 {
     const char *path = test_path(test_dir(), "x.db");
-    const char *zst = test_path(test_dir(), "x.db.zst");
+    const char *zst = test_path(test_dir(), "x.db.zst"), *www;
+    struct kit_origin *origin;
     long plain;
 
     if (TEST_SANITIZED)
@@ -107,6 +110,14 @@ int main(int argc, char **argv)
     zst_make(path, zst, 64 << 10, NULL);
     EXPECT_EQ(run(argv[0], path, "&immutable=1"), 0);
     EXPECT_EQ(run(argv[0], zst, ""), 0);
+    www = test_dir();
+    EXPECT_EQ(rename(zst, test_path(www, "x.db.zst")), 0);
+    EXPECT_EQ(link(path, test_path(www, "x.db")), 0);
+    remote_begin(10, false);
+    origin = kit_origin(www);
+    EXPECT_EQ(run(argv[0], kit_origin_url(origin, "/x.db"), ""), 0);
+    EXPECT_EQ(run(argv[0], kit_origin_url(origin, "/x.db.zst"), ""), 0);
+    kit_origin_stop(origin);
     plain = run(argv[0], path, "");
     printf("plain: %ld system calls for 10,020 statements\n", plain);
     EXPECT(plain > 10000);

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * test-scout-lookups: after the scout has been out, a lookup by SQLite that finds nothing in any
+ * cache costs one request, that for its leaf; before, it costs one for each level.
+ *
+ * Passes when ten lookups far from each other send twelve requests at most, and before that a
+ * lookup has sent more than one.
+ */
+#include "hugelite-vfs.h"
+#include "kit-origin.h"
+#include "kit.h"
+#include "scout-kit.h"
+
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { ROWS = 200000, FIRST = 10, LOOKUPS = 10 };
+
+static struct kit_origin *origin;
+
+static uint64_t requests(void)
+{
+    return kit_origin_stat(origin).requests;
+}
+
+/* SQLite forgets all pages, so each lookup begins at the root. */
+static void look_up(sqlite3 *db, sqlite3_stmt *statement, int64_t id)
+{
+    EXPECT_EQ(sqlite3_db_release_memory(db), SQLITE_OK);
+    sqlite3_bind_int64(statement, 1, id);
+    EXPECT_EQ(sqlite3_step(statement), SQLITE_ROW);
+    EXPECT_EQ(sqlite3_column_int64(statement, 0), test_db_k(id));
+    EXPECT_EQ(sqlite3_reset(statement), SQLITE_OK);
+}
+
+static void await_back(void)
+{
+    double end = test_now() + 20;
+
+    while (sk_count_scouts(getpid())) {
+        EXPECT(test_now() < end);
+        test_sleep_ms(2);
+    }
+}
+
+static void check(const char *name)
+{
+    sqlite3_stmt *statement;
+    uint64_t first, before;
+    char uri[1000];
+    sqlite3 *db;
+
+    snprintf(uri, sizeof uri, "file:%s?vfs=hugelite&pool=%s", kit_origin_url(origin, name),
+             test_pool_dir());
+    EXPECT_EQ(sqlite3_open_v2(uri, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, NULL), SQLITE_OK);
+    EXPECT_EQ(sqlite3_prepare_v2(db, "SELECT k FROM t WHERE id = ?", -1, &statement, NULL),
+              SQLITE_OK);
+    first = requests();
+    look_up(db, statement, ROWS / 2);
+    first = requests() - first;
+    for (int i = 0; i < FIRST; i++)
+        look_up(db, statement, 1 + i * (ROWS / FIRST));
+    await_back();
+
+    before = requests();
+    for (int i = 0; i < LOOKUPS; i++)
+        look_up(db, statement, 1 + (2 * i + 1) * (ROWS / LOOKUPS / 2));
+    printf("%s: %llu requests for the first lookup, %llu for ten when the scout is back\n", name,
+           (unsigned long long)first, (unsigned long long)(requests() - before));
+    EXPECT(first > 1);
+    EXPECT(requests() - before <= LOOKUPS * 12 / 10);
+    sqlite3_finalize(statement);
+    sqlite3_close(db);
+}
+
+int main(void)
+{
+    const char *dir = test_dir();
+
+    setenv("HUGELITE_POOL_SIZE", "32M", 1);
+    sk_db(test_path(dir, "plain.db"), ROWS);
+    sk_pack(test_path(dir, "plain.db"), test_path(dir, "packed.db.zst"));
+    origin = kit_origin(dir);
+    EXPECT_EQ(hugelite_vfs_register(0), SQLITE_OK);
+    sk_use_state(true);
+    check("/plain.db");
+    check("/packed.db.zst");
+    setenv("HUGELITE_STATE", "none", 1);
+    check("/plain.db");
+    check("/packed.db.zst");
+    kit_origin_stop(origin);
+    return 0;
+}
