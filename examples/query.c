@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * query.c - a query through Hugelite's cache, from C: query DB SQL.  DB may be compressed, as by
- * hugelite pack x.db x.db.zst.
+ * hugelite pack x.db x.db.zst, and elsewhere: https://host/x.db.zst, s3://bucket/key.
  */
 #include <hugelite-vfs.h>
 #include <sqlite3.h>

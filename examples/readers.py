@@ -4,11 +4,12 @@
 
     examples/readers.py DATABASE
     examples/readers.py DATABASE COMPRESSED
+    examples/readers.py DATABASE COMPRESSED URL
 
 Prints for each reader its query, the time and the private memory; then what the
 shared cache did for them; it fails when the two ways do not give the same rows.
 With COMPRESSED, which hugelite pack made of DATABASE, these are the two ways, both through
-Hugelite.
+Hugelite.  With a URL, where COMPRESSED is served, COMPRESSED and the URL are.
 Takes from the environment HUGELITE (the program, else from PATH), HUGELITE_SO (the
 extension), HUGELITE_QUERY (the C program query.c, else one more hugelite sql) and
 HUGELITE_POOL.  A database made by packages.py is asked questions about packages,
@@ -212,28 +213,35 @@ def run(readers, system):
                 reader.process.wait()
 
 
-COUNTERS = ("resident_bytes", "fills", "source_bytes", "frames_decoded", "evictions")
+COUNTERS = ("resident_bytes", "fills", "source_bytes", "frames_decoded", "evictions", "requests")
 
 
 def stat(hugelite, path):
     """The pool, and the counters of all versions of this database in it."""
     done = subprocess.run([hugelite, "stat", "--json"], stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True, check=False)
-    total = dict.fromkeys(COUNTERS, 0)
+    total = dict.fromkeys(("bytes", *COUNTERS), 0)
     if done.returncode != 0:        # no pool yet
         return {}, total
     answer = json.loads(done.stdout)
     for volume in answer["volumes"]:
         if volume["source"] == path:
+            total["bytes"] = volume["bytes"]
             for counter in COUNTERS:
                 total[counter] += volume[counter]
     return answer["pool"], total
 
 
+def forget(hugelite, path):
+    """Neither in the cache nor, of a remote one, on the disk; it need not have been there."""
+    for command in ["evict"] + ["rm"] * ("://" in path):
+        subprocess.run([hugelite, command, path], stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL, check=False)
+
+
 def run_cold(hugelite, readers, system, path):
     """With nothing of path in the cache.  Returns the pool, and what this did to the counters."""
-    subprocess.run([hugelite, "evict", path], stdout=subprocess.DEVNULL,
-                   stderr=subprocess.DEVNULL, check=False)
+    forget(hugelite, path)
     _, before = stat(hugelite, path)
     run(readers, system)
     pool, after = stat(hugelite, path)
@@ -336,49 +344,72 @@ def count_frames(path):
     return frames
 
 
-def compare_with_compressed(hugelite, plain, packed, queries):
-    frames = count_frames(packed)
-    paths = {"plain": plain, "packed": packed}
-    readers = [Reader(name, *query, {"plain": command, "packed": packed_command})
-               for (name, command), (_, packed_command), query in zip(
-                   through_hugelite(hugelite, plain), through_hugelite(hugelite, packed), queries)]
-    # In turns, so that what else the machine does falls on both; but in a cache
-    # with too little room one would push out the other.
-    pool, _ = stat(hugelite, plain)
-    room = pool.get("budget_bytes", 0) >= 2 * os.path.getsize(plain)
-    for systems in [("plain", "packed")] if room else [("plain",), ("packed",)]:
+def run_both(hugelite, queries, ways):
+    """The four over two forms of one database, in turns, so that what else the machine does
+    falls on both; but in a cache with too little room one would push out the other.
+    Returns the readers, and what the first, cold run of each did to the counters."""
+    (first, one), (second, other) = ways.items()
+    readers = [Reader(name, *query, {first: command, second: other_command})
+               for (name, command), (_, other_command), query in zip(
+                   through_hugelite(hugelite, one), through_hugelite(hugelite, other), queries)]
+    pool, volume = stat(hugelite, one)
+    room = pool.get("budget_bytes", 0) >= 2 * volume["bytes"]
+    did = {}
+    for systems in [(first, second)] if room else [(first,), (second,)]:
         if not room:
-            subprocess.run([hugelite, "evict", plain], stdout=subprocess.DEVNULL,
-                           stderr=subprocess.DEVNULL, check=False)
+            forget(hugelite, one)
         for system in systems:
-            _, volume = run_cold(hugelite, readers, system, paths[system])
+            _, did[system] = run_cold(hugelite, readers, system, ways[system])
         for _ in range(ROUNDS):
             for system in systems:
                 run(readers, system)
+    return readers, did
 
-    rows = [("reader", "what it asked", "first", "again", "plain: first", "again")]
+
+def print_both(readers, ways, labels):
+    rows = [("reader", "what it asked", *labels)]
     for reader in readers:
-        rows.append((reader.name, reader.question, *first_and_again(reader, "packed"),
-                     *first_and_again(reader, "plain")))
+        rows.append((reader.name, reader.question,
+                     *(cell for way in ways for cell in first_and_again(reader, way))))
+    print_table(rows)
+
+
+def compare_with_compressed(hugelite, plain, packed, queries):
+    frames = count_frames(packed)
+    readers, did = run_both(hugelite, queries, {"plain": plain, "packed": packed})
     size, whole = os.path.getsize(packed), os.path.getsize(plain)
     print(f"""The same four over {os.path.basename(packed)}, {megabytes(size)} in place of \
 {megabytes(whole)} ({whole / size:.1f} times smaller),
 and over the plain one again; both give the same rows:
 """)
-    print_table(rows)
+    print_both(readers, ("packed", "plain"), ("first", "again", "plain: first", "again"))
     print(f"""
   {frames:,} frames of Zstandard are in it; the four together, with an empty cache, decoded \
-{volume["frames_decoded"]:,}
-  and read {megabytes(volume["source_bytes"])}""")
+{did["packed"]["frames_decoded"]:,}
+  and read {megabytes(did["packed"]["source_bytes"])}""")
+
+
+def compare_with_remote(hugelite, packed, url, queries):
+    readers, did = run_both(hugelite, queries, {"packed": packed, "remote": url})
+    print(f"""The same four over {url},
+and over the compressed file on this disk again; both give the same rows:
+""")
+    print_both(readers, ("remote", "packed"), ("first", "again", "file: first", "again"))
+    size = os.path.getsize(packed)
+    print(f"""
+  the four together, with an empty cache, sent {did["remote"]["requests"]:,} requests and fetched \
+{megabytes(did["remote"]["source_bytes"])} of {megabytes(size)};
+  after that, none: the cache is this machine's, whoever reads""")
 
 
 def main():
-    if len(sys.argv) not in (2, 3) or any(word.startswith("-") for word in sys.argv[1:]):
+    if len(sys.argv) not in (2, 3, 4) or any(word.startswith("-") for word in sys.argv[1:]):
         wants_help = sys.argv[1:] in (["-h"], ["--help"])
-        print(__doc__ if wants_help else "usage: readers.py DATABASE [COMPRESSED]",
+        print(__doc__ if wants_help else "usage: readers.py DATABASE [COMPRESSED [URL]]",
               file=sys.stdout if wants_help else sys.stderr)
         return 0 if wants_help else 2
-    path, *packed = [os.path.realpath(word) for word in sys.argv[1:]]
+    path, *packed = [os.path.realpath(word) for word in sys.argv[1:3]]
+    url = sys.argv[3:]
     hugelite = os.environ.get("HUGELITE") or shutil.which("hugelite")
     if not hugelite:
         fail("the program hugelite is not in PATH; set HUGELITE")
@@ -388,7 +419,9 @@ def main():
     except (sqlite3.Error, OSError) as error:
         fail(f"{path}: {error}")
     try:
-        if packed:
+        if url:
+            compare_with_remote(hugelite, *packed, *url, queries)
+        elif packed:
             compare_with_compressed(hugelite, path, *packed, queries)
         else:
             compare_with_stock(hugelite, path, plain, queries)
