@@ -22,6 +22,11 @@ wrong "'rest'" --cases scan,rest
 wrong "--cases" --db x.db --sql 'SELECT 1' --cases scan
 wrong "--seconds" --seconds 0
 wrong "--seconds" --seconds nan
+wrong "--latency" --latency -1
+wrong "--latency" --latency 25ms
+wrong "--latency" --latency nan
+wrong "--rate" --rate 1K
+wrong "--rate" --rate fast
 wrong "--rounds" --rounds 1.5
 wrong "--rounds" --rounds 100
 wrong "--rounds" --rounds nan

@@ -120,8 +120,8 @@ static void look(const char *what, const struct trouble *trouble, unsigned kind,
                 answer->seconds < 3 * TIMEOUT;
 
     fprintf(stderr, "%s %s, %s of %s: %s after %.1f s: %s\n", good ? "  " : "!!",
-            trouble->name, what, remote_endings[kind], answer->rc ? strerrorname_np(-answer->rc) : "success",
-            answer->seconds, answer->sentence);
+            trouble->name, what, remote_endings[kind],
+            answer->rc ? strerrorname_np(-answer->rc) : "success", answer->seconds, answer->sentence);
     bad += !good;
 }
 

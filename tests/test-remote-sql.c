@@ -70,7 +70,8 @@ static const char *www;
 static void run(void *arg)
 {
     static const char *const opening[] = { "status=404", "status=403", "status=200",
-                                           "ignore_range=yes", "hang=yes", "reset=-1", "gzip=yes" };
+                                           "ignore_range=yes", "hang=yes", "reset=-1",
+                                           "gzip=yes" };
     static const char *const reading[] = { "status=403", "content_range=shift", "stall=5000",
                                            "status=503", "truncate=10" };
     struct kit_origin *origin = kit_origin(www);

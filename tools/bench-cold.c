@@ -29,11 +29,10 @@ static const enum bench_case statements[BENCH_NR_STATEMENTS] = {
 
 /* ---- in the child ------------------------------------------------------- */
 
-static int open_and_prepare(const struct bench_config *config, enum bench_system_id system,
-                            enum bench_case which, sqlite3 **ret_db, sqlite3_stmt **ret_stmt,
-                            struct bench_reply *reply)
+int bench_open_and_prepare(const struct bench_config *config, enum bench_system_id system,
+                           enum bench_case which, sqlite3 **ret_db, sqlite3_stmt **ret_stmt,
+                           struct bench_reply *reply)
 {
-    bench_heap_start(config, system);
     if (bench_system_open(config, system, ret_db, reply) < 0)
         return reply->rc;
     if (sqlite3_prepare_v2(*ret_db, bench_case_sql(config, which), -1, ret_stmt, NULL)
@@ -41,6 +40,19 @@ static int open_and_prepare(const struct bench_config *config, enum bench_system
         return bench_fail(reply, EIO, "%s: %s", bench_case_sql(config, which),
                           sqlite3_errmsg(*ret_db));
     return 0;
+}
+
+int bench_lookup(sqlite3 *db, sqlite3_stmt *stmt, uint64_t id, struct bench_reply *reply)
+{
+    int rc;
+
+    sqlite3_bind_int64(stmt, 1, (int64_t)id);
+    rc = sqlite3_step(stmt);
+    if (rc != SQLITE_ROW || !sqlite3_column_text(stmt, 0)[0])
+        bench_fail(reply, EIO, "point lookup: %s",
+                   rc == SQLITE_ROW ? "an empty row" : sqlite3_errmsg(db));
+    sqlite3_reset(stmt);
+    return reply->rc;
 }
 
 /* arg: system, statement << 8 */
@@ -58,7 +70,8 @@ static int job_scan(const struct bench_config *config, uint64_t arg, struct benc
             return reply->rc;
         reply->unpack_seconds = hl_units_now() - start;
     }
-    if (open_and_prepare(config, system, which, &db, &stmt, reply) < 0
+    bench_heap_start(config, system);
+    if (bench_open_and_prepare(config, system, which, &db, &stmt, reply) < 0
         || bench_run_statement(db, stmt, reply) < 0)
         return reply->rc;
     again = hl_units_now();
@@ -78,8 +91,7 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Sorts nr values. */
-static void summarize(double *values, unsigned nr, double *ret_median, double *ret_p99)
+void bench_summarize(double *values, unsigned nr, double *ret_median, double *ret_p99)
 {
     qsort(values, nr, sizeof *values, compare);
     *ret_median = values[nr / 2];
@@ -112,7 +124,7 @@ static int job_lookups(const struct bench_config *config, uint64_t arg, struct b
 {
     static double each[BENCH_COLD_LOOKUPS], sorted[BENCH_COLD_LOOKUPS];
     enum bench_system_id system = (enum bench_system_id)(arg & 255);
-    uint64_t keys = 0x9e3779b97f4a7c15u, seen = 0;
+    uint64_t keys = 0x9e3779b97f4a7c15u;
     sqlite3_stmt *stmt;
     double start, before;
     sqlite3 *db;
@@ -121,26 +133,24 @@ static int job_lookups(const struct bench_config *config, uint64_t arg, struct b
     start = hl_units_now();
     if (arg >> 8 && warm_volume(config, system, reply) < 0)
         return reply->rc;
-    if (open_and_prepare(config, system, BENCH_LOOKUP, &db, &stmt, reply) < 0)
+    bench_heap_start(config, system);
+    if (bench_open_and_prepare(config, system, BENCH_LOOKUP, &db, &stmt, reply) < 0)
         return reply->rc;
     before = hl_units_now();
     for (unsigned i = 0; i < BENCH_COLD_LOOKUPS; i++) {
         double now;
 
-        sqlite3_bind_int64(stmt, 1, (int64_t)(bench_xorshift(&keys) % config->rows) + 1);
-        if (sqlite3_step(stmt) != SQLITE_ROW)
-            return bench_fail(reply, EIO, "point lookup: %s", sqlite3_errmsg(db));
-        seen += sqlite3_column_text(stmt, 0)[0];
-        sqlite3_reset(stmt);
+        if (bench_lookup(db, stmt, bench_xorshift(&keys) % config->rows + 1, reply) < 0)
+            return reply->rc;
         now = hl_units_now();
         each[i] = now - before;
         before = now;
     }
     reply->seconds = before - start;
-    reply->ops = seen ? BENCH_COLD_LOOKUPS : 0;
+    reply->ops = BENCH_COLD_LOOKUPS;
     for (unsigned w = 0; w < BENCH_NR_WINDOWS; w++) {
         memcpy(sorted, each, bench_windows[w] * sizeof *each);
-        summarize(sorted, bench_windows[w], &reply->median[w], &reply->p99[w]);
+        bench_summarize(sorted, bench_windows[w], &reply->median[w], &reply->p99[w]);
     }
     return 0;
 }

@@ -322,12 +322,20 @@ static int prepare_squashfs(struct bench_config *config, struct bench_reply *rep
 
 static bool wants_packed(const struct bench_config *config)
 {
-    static const enum bench_system_id list[] = { BENCH_ZST, BENCH_UNPACK, BENCH_SQUASHFS };
+    static const enum bench_system_id list[] = { BENCH_ZST, BENCH_UNPACK, BENCH_SQUASHFS,
+                                                 BENCH_REMOTE_ZST };
 
     for (unsigned i = 0; i < sizeof list / sizeof *list; i++)
         if (config->systems[list[i]].wanted && !config->systems[list[i]].skipped)
             return true;
     return false;
+}
+
+/* Remote cases keep what hugelite remembers in our directory. */
+static bool wants_place(const struct bench_config *config)
+{
+    return wants_packed(config) || config->systems[BENCH_REMOTE].wanted
+           || config->systems[BENCH_DOWNLOAD].wanted;
 }
 
 static int place(struct bench_config *config)
@@ -354,13 +362,15 @@ int bench_packed_prepare(struct bench_config *config)
     struct bench_reply reply;
     int rc;
 
-    if (!wants_packed(config))
+    if (!wants_place(config))
         return 0;
     rc = place(config);
     if (rc < 0) {
         hl_tool_error("bench", "no directory beside %s: %s", config->db, strerror(-rc));
         return rc;
     }
+    if (!wants_packed(config))
+        return 0;
     rc = access(config->packed, F_OK) < 0
          ? -ENOENT : bench_run_job(config, job_look_at_packed, 0, &reply);
     if (rc == -ENOENT || rc == -ESTALE) {

@@ -39,9 +39,9 @@ static struct bench_series each_round(const struct bench_series *a, const struct
     return ratio;
 }
 
-static double median_ratio(const struct bench_series *a, const struct bench_series *b)
+double bench_median_ratio(const struct bench_series *above, const struct bench_series *below)
 {
-    struct bench_series ratio = each_round(a, b);
+    struct bench_series ratio = each_round(above, below);
 
     return bench_median(&ratio);
 }
@@ -151,9 +151,10 @@ static void say_limit(const struct bench_config *config, const struct bench_resu
     if (limit.nr == 0 || rate.nr == 0)
         return;
     printf("  %s: %.0f MB/s, %.2f of c/(1/S+1/%s+1/K) = %.0f; S %.0f, and %.2f of the lesser\n",
-           config->systems[system].label, bench_median(&rate) / 1e6, median_ratio(&rate, &limit),
+           config->systems[system].label, bench_median(&rate) / 1e6,
+           bench_median_ratio(&rate, &limit),
            system == BENCH_ZST ? "D" : "pread", bench_median(&limit) / 1e6,
-           bench_median(&warm) / 1e6, median_ratio(&rate, &capped));
+           bench_median(&warm) / 1e6, bench_median_ratio(&rate, &capped));
 }
 
 static void print_scan(const struct bench_config *config, const struct bench_results *r,
@@ -172,7 +173,7 @@ static void print_scan(const struct bench_config *config, const struct bench_res
         print_time(&scan->seconds[s], 11);
         bench_format_value(text, sizeof text, bench_best(&scan->seconds[s], false), false);
         printf(" %9s", text);
-        print_ratio(s == BENCH_ZST ? 0 : median_ratio(&scan->seconds[s],
+        print_ratio(s == BENCH_ZST ? 0 : bench_median_ratio(&scan->seconds[s],
                                                       &scan->seconds[BENCH_ZST]));
         print_time(&scan->warm[s], 11);
         if (s == BENCH_UNPACK) {
@@ -204,8 +205,8 @@ static void say_frame(const struct bench_config *config, const struct bench_resu
     printf("  %s: decoding a frame costs %s, %s with its pread; the median of the first %u and %u"
            " lookups is %.2f and %.2f of it\n", config->systems[BENCH_ZST].label, text[0], text[1],
            bench_windows[0], bench_windows[1],
-           median_ratio(&l->median[BENCH_ZST][0], &r->rates.frame_seconds),
-           median_ratio(&l->median[BENCH_ZST][1], &r->rates.frame_seconds));
+           bench_median_ratio(&l->median[BENCH_ZST][0], &r->rates.frame_seconds),
+           bench_median_ratio(&l->median[BENCH_ZST][1], &r->rates.frame_seconds));
 }
 
 /* The pool that is too small, beside those that have none. */
@@ -218,7 +219,7 @@ static void say_small(const struct bench_config *config, const struct bench_resu
     if (seconds[BENCH_SMALL].nr == 0)
         return;
     for (unsigned i = 0; i < sizeof stock / sizeof *stock; i++) {
-        double ratio = median_ratio(&seconds[stock[i]], &seconds[BENCH_SMALL]);
+        double ratio = bench_median_ratio(&seconds[stock[i]], &seconds[BENCH_SMALL]);
 
         if (ratio <= 0)
             continue;
@@ -249,7 +250,7 @@ static void print_lookups(const struct bench_config *config, const struct bench_
         printf("  %-*s", LABEL_WIDTH - 2, config->systems[s].label);
         print_time(&l->seconds[s], 11);
         print_ratio(s == BENCH_ZST || s == BENCH_HUGELITE
-                    ? 0 : median_ratio(&l->seconds[s], &l->seconds[reference(s)]));
+                    ? 0 : bench_median_ratio(&l->seconds[s], &l->seconds[reference(s)]));
         for (unsigned w = 0; w < BENCH_NR_WINDOWS; w++) {
             print_time(&l->median[s][w], 9);
             print_time(&l->p99[s][w], 9);
@@ -258,7 +259,7 @@ static void print_lookups(const struct bench_config *config, const struct bench_
             printf(" %7.0f", bench_median(&l->early_reads[s]));
         if (l->warming[s].nr) {
             print_time(&l->warming[s], 11);
-            printf(" %.2fx", median_ratio(&l->warming[s], &l->seconds[s]));
+            printf(" %.2fx", bench_median_ratio(&l->warming[s], &l->seconds[s]));
         }
         putchar('\n');
     }
@@ -324,12 +325,13 @@ static void json_scan(struct hl_json *json, const struct bench_config *config,
     hl_json_string(json, "system", config->systems[s].name);
     hl_json_real(json, "median", bench_median(&scan->seconds[s]));
     if (s != BENCH_ZST && scan->seconds[BENCH_ZST].nr)
-        hl_json_real(json, "ratio", median_ratio(&scan->seconds[s], &scan->seconds[BENCH_ZST]));
+        hl_json_real(json, "ratio",
+                     bench_median_ratio(&scan->seconds[s], &scan->seconds[BENCH_ZST]));
     if (s == BENCH_ZST || s == BENCH_HUGELITE)
         limits_of(config, r, st, s, &limit, &capped);
     if (limit.nr) {
-        hl_json_real(json, "of_limit", median_ratio(&rate, &limit));
-        hl_json_real(json, "of_limit_or_warm", median_ratio(&rate, &capped));
+        hl_json_real(json, "of_limit", bench_median_ratio(&rate, &limit));
+        hl_json_real(json, "of_limit_or_warm", bench_median_ratio(&rate, &capped));
         bench_json_series(json, "limit_bytes_per_second", &limit);
     }
     bench_json_series(json, "rounds", &scan->seconds[s]);
@@ -350,7 +352,7 @@ static void json_lookups(struct hl_json *json, const struct bench_config *config
     hl_json_number(json, "lookups", BENCH_COLD_LOOKUPS);
     hl_json_real(json, "median", bench_median(&l->seconds[s]));
     if (s != against && l->seconds[against].nr)
-        hl_json_real(json, "ratio", median_ratio(&l->seconds[s], &l->seconds[against]));
+        hl_json_real(json, "ratio", bench_median_ratio(&l->seconds[s], &l->seconds[against]));
     bench_json_series(json, "rounds", &l->seconds[s]);
     if (l->warming[s].nr)
         bench_json_series(json, "warmed_first_rounds", &l->warming[s]);

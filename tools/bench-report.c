@@ -287,8 +287,6 @@ static void say_cold_readers(const struct bench_config *config, const struct ben
     for (unsigned s = 0; s < BENCH_NR_SYSTEMS; s++)
         for (unsigned n = 0; n < config->nr_counts; n++) {
             const struct bench_cold_readers *c = &r->cold[s][n];
-            uint64_t size = s == BENCH_ZST ? config->packing.bytes : config->db_bytes;
-
             if (!c->done)
                 continue;
             any = true;
@@ -299,9 +297,10 @@ static void say_cold_readers(const struct bench_config *config, const struct ben
             if (c->readers > 1)
                 printf(", the fastest %s", fastest);
             printf("; read %s of the source, %.3f of its size, in %" PRIu64 " fills",
-                   hl_units_bytes(bytes, c->source_bytes), (double)c->source_bytes / (double)size,
+                   hl_units_bytes(bytes, c->source_bytes),
+                   (double)c->source_bytes / (double)bench_source_bytes(config, s),
                    c->fills);
-            if (s == BENCH_ZST)
+            if (s == BENCH_ZST || s == BENCH_REMOTE_ZST)
                 printf("; decoded %" PRIu64 " frames, there are %" PRIu64, c->frames_decoded,
                        config->packing.frames);
             putchar('\n');
@@ -323,6 +322,7 @@ void bench_report_table(const struct bench_config *config, const struct bench_re
     say_cold_readers(config, r);
     bench_report_cold_table(config, r);
     bench_report_pack_table(config, r);
+    bench_report_remote_table(config, r);
     if (config->mmap_bytes && config->mmap_bytes < config->db_bytes)
         printf("note: this SQLite maps at most %s of a file; the rest it reads with pread\n",
                hl_units_bytes(bytes, config->mmap_bytes));
@@ -460,5 +460,6 @@ void bench_report_json(const struct bench_config *config, const struct bench_res
     hl_json_close(&json, ']');
     bench_report_cold_json(&json, config, r);
     bench_report_pack_json(&json, r);
+    bench_report_remote_json(&json, config, r);
     hl_json_close(&json, '}');
 }

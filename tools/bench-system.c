@@ -25,6 +25,7 @@
 #include "hugelite.h"
 #include "hugelite-vfs.h"
 #include "bench.h"
+#include "bench-origin.h"
 #include "heap.h"
 #include "tools.h"
 
@@ -34,7 +35,7 @@
 #define SMALL_POOL_MIN_CHUNKS 16u
 
 #define BIT(group) (1u << BENCH_G_##group)
-#define ALL_GROUPS ((1u << BENCH_NR_GROUPS) - 1)
+#define ALL_GROUPS (((1u << BENCH_NR_GROUPS) - 1) & ~BENCH_REMOTE_GROUPS)
 #define PLAIN (BENCH_WARM_GROUPS | BIT(FRESH))
 
 const struct bench_system bench_systems[BENCH_NR_SYSTEMS] = {
@@ -55,6 +56,12 @@ const struct bench_system bench_systems[BENCH_NR_SYSTEMS] = {
     [BENCH_UNPACK] = { "unpack", "zstd -d, then stock with mmap", BIT(COLD_SCAN), BIT(COLD_SCAN) },
     [BENCH_SQUASHFS] = { "squashfs", "squashfs, stock with mmap", BIT(COLD_SCAN) | BIT(COLD_LOOKUP),
                          BIT(COLD_SCAN) | BIT(COLD_LOOKUP) },
+    [BENCH_REMOTE] = { "remote", "hugelite, http", PLAIN | BENCH_REMOTE_GROUPS,
+                       BENCH_REMOTE_GROUPS },
+    [BENCH_REMOTE_ZST] = { "remotezst", "hugelite, http, compressed", PLAIN | BENCH_REMOTE_GROUPS,
+                           BENCH_REMOTE_GROUPS },
+    [BENCH_DOWNLOAD] = { "download", "download, then stock with mmap", BIT(REMOTE_SCAN),
+                         BIT(REMOTE_SCAN) },
 };
 
 bool bench_takes_part(const struct bench_config *config, unsigned system, enum bench_group group,
@@ -68,7 +75,12 @@ bool bench_takes_part(const struct bench_config *config, unsigned system, enum b
 bool bench_is_hugelite(enum bench_system_id system)
 {
     return system == BENCH_HUGELITE || system == BENCH_ZST || system == BENCH_SMALL
-           || system == BENCH_NOHEAP;
+           || system == BENCH_NOHEAP || bench_is_remote(system);
+}
+
+bool bench_is_remote(enum bench_system_id system)
+{
+    return system == BENCH_REMOTE || system == BENCH_REMOTE_ZST;
 }
 
 void bench_heap_start(const struct bench_config *config, enum bench_system_id system)
@@ -76,6 +88,12 @@ void bench_heap_start(const struct bench_config *config, enum bench_system_id sy
     /* Without huge pages for it the program goes on with its usual memory. */
     if (bench_is_hugelite(system) && system != BENCH_NOHEAP && !config->no_huge_heap)
         hl_heap_start(HL_HEAP_SQLITE | HL_HEAP_DECODE);
+}
+
+uint64_t bench_source_bytes(const struct bench_config *config, enum bench_system_id system)
+{
+    return system == BENCH_ZST || system == BENCH_REMOTE_ZST ? config->packing.bytes
+                                                             : config->db_bytes;
 }
 
 const char *bench_source(const struct bench_config *config, enum bench_system_id system)
@@ -89,6 +107,12 @@ const char *bench_source(const struct bench_config *config, enum bench_system_id
         return config->packed;
     case BENCH_UNPACK:
         return config->unpacked;
+    case BENCH_DOWNLOAD:
+        return config->downloaded;
+    case BENCH_REMOTE:
+        return config->remote_url[0];
+    case BENCH_REMOTE_ZST:
+        return config->remote_url[1];
     case BENCH_SQUASHFS:
         snprintf(path, sizeof path, "%.3800s%.255s", config->squashfs_mount,
                  strrchr(config->db, '/'));
@@ -100,7 +124,8 @@ const char *bench_source(const struct bench_config *config, enum bench_system_id
 
 const char *bench_pool(const struct bench_config *config, enum bench_system_id system)
 {
-    return system == BENCH_SMALL ? config->small_pool : config->pool;
+    return bench_is_remote(system) ? config->remote_pool
+           : system == BENCH_SMALL ? config->small_pool : config->pool;
 }
 
 /* ---- directories of our own --------------------------------------------- */
@@ -123,6 +148,11 @@ static void remove_tree(int parent, const char *name)
             remove_tree(dirfd(dir), e->d_name);
     closedir(dir);
     unlinkat(parent, name, AT_REMOVEDIR);
+}
+
+void bench_remove_tree(const char *path)
+{
+    remove_tree(AT_FDCWD, path);
 }
 
 /* What a killed run left behind: ours by name and owner, and nobody holds it. */
@@ -179,6 +209,8 @@ void bench_cleanup(struct bench_config *config)
                            config->pool_made ? config->pool : NULL };
 
     bench_children_kill();
+    bench_origin_stop(config->origin);
+    config->origin = NULL;
     bench_packed_cleanup(config);
     if (config->db_building[0])
         unlink(config->db_building);
@@ -348,13 +380,21 @@ static int find_volume(struct hugelite_pool *pool, const char *source,
     return bench_fail(reply, ENOENT, "%s: not in the pool", source);
 }
 
+static uint64_t budget_of(const struct bench_config *config, enum bench_system_id system)
+{
+    return bench_is_remote(system) ? config->remote_budget
+           : system == BENCH_SMALL ? config->small_budget : config->pool_budget;
+}
+
 /* Make or attach the pool and make the whole database resident, which is the
  * touch of its memory too: in a virtual machine the first one costs milliseconds.  What a pool
  * has no room for it fills and pushes out again. */
-static int pool_warm(const struct bench_config *config, enum bench_system_id system,
-                     uint64_t budget, struct bench_reply *reply)
+static int job_pool_warm(const struct bench_config *config, uint64_t arg,
+                         struct bench_reply *reply)
 {
-    struct hugelite_pool_opts opts = { .size = sizeof opts, .budget_bytes = budget };
+    enum bench_system_id system = (enum bench_system_id)arg;
+    struct hugelite_pool_opts opts = { .size = sizeof opts,
+                                       .budget_bytes = budget_of(config, system) };
     struct hugelite_pool_stat stat;
     struct hugelite_pool *pool;
     struct hugelite_volume *vol;
@@ -374,24 +414,6 @@ static int pool_warm(const struct bench_config *config, enum bench_system_id sys
     hugelite_volume_close(vol);
     hugelite_pool_close(pool);
     return rc;
-}
-
-static int job_pool_warm(const struct bench_config *config, uint64_t budget,
-                         struct bench_reply *reply)
-{
-    return pool_warm(config, BENCH_HUGELITE, budget, reply);
-}
-
-static int job_packed_warm(const struct bench_config *config, uint64_t budget,
-                           struct bench_reply *reply)
-{
-    return pool_warm(config, BENCH_ZST, budget, reply);
-}
-
-static int job_small_warm(const struct bench_config *config, uint64_t budget,
-                          struct bench_reply *reply)
-{
-    return pool_warm(config, BENCH_SMALL, budget, reply);
 }
 
 static int pool_look(const struct bench_config *config, enum bench_system_id system, bool evict,
@@ -476,6 +498,8 @@ int bench_system_open(const struct bench_config *config, enum bench_system_id sy
     case BENCH_ZST:
     case BENCH_SMALL:
     case BENCH_NOHEAP:
+    case BENCH_REMOTE:
+    case BENCH_REMOTE_ZST:
         rc = hugelite_vfs_register(0);
         if (rc != SQLITE_OK)
             return bench_fail(reply, EIO, "registering the VFS: %s", sqlite3_errstr(rc));
@@ -491,7 +515,7 @@ int bench_system_open(const struct bench_config *config, enum bench_system_id sy
         return bench_fail(reply, EIO, "%s: %s", uri, sqlite3_errmsg(*ret_db));
 
     if (system == BENCH_MMAP || system == BENCH_COPY || system == BENCH_UNPACK
-        || system == BENCH_SQUASHFS) {
+        || system == BENCH_SQUASHFS || system == BENCH_DOWNLOAD) {
         if (pragma(*ret_db, "mmap_size", INT64_MAX, &mapped, reply) < 0)
             return reply->rc;
         reply->mapped_bytes = (uint64_t)mapped;
@@ -532,14 +556,16 @@ static bool wanted(const struct bench_config *config, enum bench_system_id syste
 static int place_pool(struct bench_config *config, char mount[PATH_MAX], uint64_t *free,
                       uint64_t needed)
 {
-    struct bench_system *hl = &config->systems[wanted(config, BENCH_HUGELITE) ? BENCH_HUGELITE
-                                                                              : BENCH_ZST];
+    struct bench_system *hl = NULL;
     const char *pool = config->pool_option ? config->pool_option : getenv("HUGELITE_POOL");
     uint64_t on_mount;
     char parent[PATH_MAX], real[PATH_MAX];
     struct statfs fs;
     int rc = 0;
 
+    for (unsigned s = 0; s < BENCH_NR_SYSTEMS && !hl; s++)
+        if (bench_is_hugelite(s) && wanted(config, s))
+            hl = &config->systems[s];
     if (pool && *pool) {
         if (strlen(pool) >= sizeof config->pool)
             return -ENAMETOOLONG;
@@ -571,9 +597,10 @@ static int place_pool(struct bench_config *config, char mount[PATH_MAX], uint64_
             snprintf(config->pool, sizeof config->pool, "%.4000s/pool", config->shm_dir);
         return rc;
     }
+    for (unsigned s = 0; s < BENCH_NR_SYSTEMS; s++)
+        if (bench_is_hugelite(s) && &config->systems[s] != hl && wanted(config, s))
+            bench_skip(&config->systems[s], "%s", hl->why);
     hl->skipped = true;
-    if (wanted(config, BENCH_ZST))
-        bench_skip(&config->systems[BENCH_ZST], "%s", hl->why);
     return 0;
 }
 
@@ -624,8 +651,8 @@ static int prepare_copy(struct bench_config *config, const char *mount, uint64_t
 }
 
 /* Fill the pool by what a system reads. */
-static int warm_pool(struct bench_config *config, enum bench_system_id system, bench_job *job,
-                     uint64_t budget, struct bench_reply *reply)
+static int warm_pool(struct bench_config *config, enum bench_system_id system,
+                     struct bench_reply *reply)
 {
     struct bench_system *hl = &config->systems[system];
     int rc;
@@ -633,7 +660,7 @@ static int warm_pool(struct bench_config *config, enum bench_system_id system, b
     if (!wanted(config, system))
         return 0;
     bench_progress("warming the pool %s", bench_pool(config, system));
-    rc = bench_run_job(config, job, budget, reply);
+    rc = bench_run_job(config, job_pool_warm, system, reply);
     if (rc == -EINTR)
         return rc;
     if (rc < 0) {
@@ -668,7 +695,31 @@ static int prepare_small(struct bench_config *config, uint64_t chunks, struct be
         return 0;
     }
     snprintf(config->small_pool, sizeof config->small_pool, "%.4000s/small", dir);
-    return warm_pool(config, BENCH_SMALL, job_small_warm, chunks / 4 * HUGELITE_CHUNK_BYTES, reply);
+    config->small_budget = chunks / 4 * HUGELITE_CHUNK_BYTES;
+    return warm_pool(config, BENCH_SMALL, reply);
+}
+
+/* The pool of remote databases, beside the other; full only for those that are measured warm. */
+static int prepare_remote(struct bench_config *config, struct bench_reply *reply)
+{
+    static const enum bench_system_id list[] = { BENCH_REMOTE, BENCH_REMOTE_ZST };
+    const char *dir;
+    int rc = 0;
+
+    if (!wanted(config, BENCH_REMOTE) && !wanted(config, BENCH_REMOTE_ZST))
+        return 0;
+    rc = bench_dir_beside_pool(config, &dir);
+    if (rc < 0)
+        return bench_fail(reply, -rc, "no directory for the pool: %s", strerror(-rc));
+    snprintf(config->remote_pool, sizeof config->remote_pool, "%.4000s/remote", dir);
+    rc = bench_remote_make_cold(config, false, reply);
+    if (rc < 0)
+        return rc;
+    snprintf(config->pages, sizeof config->pages, "%s", reply->pages);
+    config->page_bytes = reply->page_bytes;
+    for (unsigned i = 0; i < 2 && rc == 0 && config->groups & PLAIN; i++)
+        rc = warm_pool(config, list[i], reply);
+    return rc;
 }
 
 static void limit_caches(struct bench_config *config)
@@ -694,7 +745,8 @@ int bench_systems_prepare(struct bench_config *config)
 {
     struct bench_system *systems = config->systems;
     uint64_t chunks = (config->db_bytes + HUGELITE_CHUNK_BYTES - 1) / HUGELITE_CHUNK_BYTES;
-    uint64_t pool_chunks, budget, free;
+    uint64_t pool_chunks, free;
+    unsigned remotes;
     char mount[PATH_MAX] = "";
     struct bench_reply reply;
     const char *dir;
@@ -718,8 +770,17 @@ int bench_systems_prepare(struct bench_config *config)
     if (rc < 0)
         goto failed;
 
+    rc = bench_remote_prepare(config);
+    if (rc < 0)
+        return rc;
+
     pool_chunks = chunks * (wanted(config, BENCH_HUGELITE) + wanted(config, BENCH_ZST));
-    budget = (pool_chunks + POOL_SPARE_CHUNKS / 2) * HUGELITE_CHUNK_BYTES;
+    config->pool_budget = (pool_chunks + POOL_SPARE_CHUNKS / 2) * HUGELITE_CHUNK_BYTES;
+    remotes = wanted(config, BENCH_REMOTE) + wanted(config, BENCH_REMOTE_ZST);
+    if (remotes > 1 && !(config->groups & PLAIN))
+        remotes = 1;                    /* cold: one after the other */
+    config->remote_budget = (chunks * remotes + POOL_SPARE_CHUNKS / 2) * HUGELITE_CHUNK_BYTES;
+    pool_chunks += remotes ? chunks * remotes + POOL_SPARE_CHUNKS : 0;
     free = config->huge_free = find_huge_mount(NULL, mount);
     if (pool_chunks) {
         rc = place_pool(config, mount, &free, pool_chunks + POOL_SPARE_CHUNKS);
@@ -731,9 +792,11 @@ int bench_systems_prepare(struct bench_config *config)
     if (wanted(config, BENCH_COPY))
         rc = prepare_copy(config, mount, free, chunks, &reply);
     if (rc == 0)
-        rc = warm_pool(config, BENCH_HUGELITE, job_pool_warm, budget, &reply);
+        rc = warm_pool(config, BENCH_HUGELITE, &reply);
     if (rc == 0)
-        rc = warm_pool(config, BENCH_ZST, job_packed_warm, budget, &reply);
+        rc = warm_pool(config, BENCH_ZST, &reply);
+    if (rc == 0)
+        rc = prepare_remote(config, &reply);
     if (rc == 0)
         rc = prepare_small(config, chunks, &reply);
     /* Where UFFDIO_COPY is measured. */

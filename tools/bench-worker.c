@@ -92,6 +92,20 @@ int bench_processes_init(void)
 
 typedef void child_fn(const struct bench_config *config, int fd, int a, int b, void *job);
 
+void bench_child_begin(pid_t parent)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(1);
+    for (unsigned i = 0; i < MAX_CHILDREN; i++)
+        if (children[i].fd >= 0)
+            close(children[i].fd);
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+    signal(SIGHUP, SIG_DFL);
+    sigprocmask(SIG_SETMASK, &signals_before, NULL);
+}
+
 static int spawn(const struct bench_config *config, child_fn *fn, int a, int b, void *job,
                  struct bench_child *ret_child)
 {
@@ -117,18 +131,8 @@ static int spawn(const struct bench_config *config, child_fn *fn, int a, int b, 
         return rc;
     }
     if (slot->pid == 0) {
-        /* A child dies with its parent, however that one dies. */
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (getppid() != parent)
-            _exit(1);
-        for (unsigned i = 0; i < MAX_CHILDREN; i++)
-            if (children[i].fd >= 0)
-                close(children[i].fd);
+        bench_child_begin(parent);
         close(pair[0]);
-        signal(SIGINT, SIG_DFL);
-        signal(SIGTERM, SIG_DFL);
-        signal(SIGHUP, SIG_DFL);
-        sigprocmask(SIG_SETMASK, &signals_before, NULL);
         fn(config, pair[1], a, b, job);
         _exit(0);
     }

@@ -29,9 +29,15 @@ static const char help[] =
     "      --sql SQL         the statement to measure in FILE\n"
     "      --processes LIST  how many readers at a time (1,2,4)\n"
     "      --systems LIST    of stock,mmap,copy,cache,pread,hugelite,zst,small,noheap,\n"
-    "                        unpack,squashfs (those that belong to the cases)\n"
+    "                        unpack,squashfs,remote,remotezst,download (those that\n"
+    "                        belong to the cases)\n"
     "      --cases LIST      of lookup,transaction,scan,count,fresh,cold, and of\n"
-    "                        coldscan,coldlookup,analytic,pack (the first six)\n"
+    "                        coldscan,coldlookup,analytic,pack,remotelookup,\n"
+    "                        remotescan,remotecold,remotetail,remotelist; remote is\n"
+    "                        the last five (the first six)\n"
+    "      --latency MS      of each response to a remote case (25)\n"
+    "      --rate SIZE       of the link, bytes a second, where a remote case moves\n"
+    "                        many; 0 is no limit (48M)\n"
     "      --seconds S       of one measurement (0.5)\n"
     "      --rounds N        over all systems (3)\n"
     "      --pool DIR        use this pool; by default HUGELITE_POOL, or a pool of its\n"
@@ -42,7 +48,7 @@ static const char help[] =
     "  -V, --version         the version\n";
 
 enum { OPT_SIZE = 256, OPT_DIR, OPT_DB, OPT_SQL, OPT_PROCESSES, OPT_SYSTEMS, OPT_CASES,
-       OPT_SECONDS, OPT_ROUNDS, OPT_POOL, OPT_NO_HUGE_HEAP, OPT_JSON };
+       OPT_SECONDS, OPT_ROUNDS, OPT_POOL, OPT_NO_HUGE_HEAP, OPT_JSON, OPT_LATENCY, OPT_RATE };
 
 static const struct option options[] = {
     { "size", required_argument, NULL, OPT_SIZE },
@@ -52,6 +58,8 @@ static const struct option options[] = {
     { "processes", required_argument, NULL, OPT_PROCESSES },
     { "systems", required_argument, NULL, OPT_SYSTEMS },
     { "cases", required_argument, NULL, OPT_CASES },
+    { "latency", required_argument, NULL, OPT_LATENCY },
+    { "rate", required_argument, NULL, OPT_RATE },
     { "seconds", required_argument, NULL, OPT_SECONDS },
     { "rounds", required_argument, NULL, OPT_ROUNDS },
     { "pool", required_argument, NULL, OPT_POOL },
@@ -123,12 +131,15 @@ static int parse_systems(struct bench_config *config, const char *text)
 
 static int parse(struct bench_config *config, int argc, char **argv)
 {
-    static const char *const groups[BENCH_NR_GROUPS] = {
+    static const char *const groups[BENCH_NR_GROUPS + 1] = {
         [BENCH_G_LOOKUP] = "lookup", [BENCH_G_TRANSACTION] = "transaction",
         [BENCH_G_SCAN] = "scan", [BENCH_G_COUNT] = "count", [BENCH_G_FRESH] = "fresh",
         [BENCH_G_COLD] = "cold", [BENCH_G_COLD_SCAN] = "coldscan",
         [BENCH_G_COLD_LOOKUP] = "coldlookup", [BENCH_G_ANALYTIC] = "analytic",
-        [BENCH_G_PACK] = "pack",
+        [BENCH_G_PACK] = "pack", [BENCH_G_REMOTE_LOOKUP] = "remotelookup",
+        [BENCH_G_REMOTE_SCAN] = "remotescan", [BENCH_G_REMOTE_COLD] = "remotecold",
+        [BENCH_G_REMOTE_TAIL] = "remotetail", [BENCH_G_REMOTE_LIST] = "remotelist",
+        [BENCH_NR_GROUPS] = "remote",
     };
     bool sized = false, chosen = false, named = false;
     double value;
@@ -138,6 +149,8 @@ static int parse(struct bench_config *config, int argc, char **argv)
     memcpy(config->systems, bench_systems, sizeof config->systems);
     config->size = 1u << 30;
     config->seconds = 0.5;
+    config->latency = 0.025;
+    config->rate = 48u << 20;
     config->rounds = 3;
     config->groups = BENCH_WARM_GROUPS | 1u << BENCH_G_FRESH | 1u << BENCH_G_COLD;
     parse_processes(config, "1,2,4");
@@ -170,8 +183,11 @@ static int parse(struct bench_config *config, int argc, char **argv)
             named = true;
             break;
         case OPT_CASES:
-            if (parse_names("--cases", optarg, groups, BENCH_NR_GROUPS, &config->groups))
+            if (parse_names("--cases", optarg, groups, BENCH_NR_GROUPS + 1, &config->groups))
                 return 2;
+            if (config->groups >> BENCH_NR_GROUPS & 1)
+                config->groups = (config->groups | BENCH_REMOTE_GROUPS)
+                                 & ~(1u << BENCH_NR_GROUPS);
             chosen = true;
             break;
         case OPT_SECONDS:
@@ -179,6 +195,19 @@ static int parse(struct bench_config *config, int argc, char **argv)
             if (end == optarg || *end || !(value > 0 && value <= 3600))
                 return hl_tool_usage("bench", "--seconds '%s': not a time up to 3600", optarg);
             config->seconds = value;
+            break;
+        case OPT_LATENCY:
+            value = strtod(optarg, &end);
+            if (end == optarg || *end || !(value >= 0 && value <= 10000))
+                return hl_tool_usage("bench", "--latency '%s': not milliseconds up to 10000",
+                                     optarg);
+            config->latency = value / 1000;
+            break;
+        case OPT_RATE:
+            if (hugelite_parse_size(optarg, &config->rate) < 0
+                || (config->rate && config->rate < 1u << 16))
+                return hl_tool_usage("bench", "--rate '%s': not a size of 64K or more, nor 0",
+                                     optarg);
             break;
         case OPT_ROUNDS:
             value = strtod(optarg, &end);
@@ -221,6 +250,10 @@ static int parse(struct bench_config *config, int argc, char **argv)
                               || config->systems[BENCH_UNPACK].wanted
                               || config->systems[BENCH_SQUASHFS].wanted))
         config->groups |= 1u << BENCH_G_COLD_SCAN;
+    if (config->db_option && (config->systems[BENCH_REMOTE].wanted
+                              || config->systems[BENCH_REMOTE_ZST].wanted
+                              || config->systems[BENCH_DOWNLOAD].wanted))
+        config->groups |= 1u << BENCH_G_REMOTE_SCAN | 1u << BENCH_G_REMOTE_COLD;
     return 0;
 }
 
@@ -348,12 +381,15 @@ static int measure_cold(struct plan *plan, enum bench_system_id system, unsigned
     int rc;
 
     bench_progress("cold cache, %u readers, %s", readers, config->systems[system].label);
-    rc = bench_run_job(config, bench_job_pool_evict, system, &before);
+    rc = bench_is_remote(system) ? bench_remote_make_cold(config, false, &before)
+                                 : bench_run_job(config, bench_job_pool_evict, system, &before);
     if (rc < 0) {
         plan->replies[0] = before;
         return rc;
     }
+    bench_remote_link(config, BENCH_L_LIMITED);
     rc = bench_fresh_measure(config, system, readers, which, plan->replies);
+    bench_remote_link(config, BENCH_L_FREE);
     if (rc < 0)
         return rc;
     for (unsigned i = 0; i < readers; i++)
@@ -373,6 +409,29 @@ static int measure_cold(struct plan *plan, enum bench_system_id system, unsigned
     return 0;
 }
 
+static int run_remote(struct plan *plan)
+{
+    struct bench_config *config = plan->config;
+    struct bench_remote *remote = &plan->results->remote;
+    struct bench_reply *reply = &plan->replies[0];
+    int rc = 0;
+
+    if (config->groups >> BENCH_G_REMOTE_LOOKUP & 1)
+        rc = bench_remote_lookups(config, remote, reply);
+    if (rc == 0 && config->groups >> BENCH_G_REMOTE_SCAN & 1)
+        rc = bench_remote_scans(config, remote, reply);
+    if (rc == 0 && config->groups >> BENCH_G_REMOTE_TAIL & 1)
+        rc = bench_remote_tails(config, remote, reply);
+    if (rc == 0 && config->groups >> BENCH_G_REMOTE_LIST & 1)
+        rc = bench_remote_lists(config, remote, reply);
+    for (unsigned s = 0; s < BENCH_NR_SYSTEMS; s++)
+        for (unsigned n = 0; n < config->nr_counts && rc == 0; n++)
+            if (config->groups >> BENCH_G_REMOTE_COLD & 1
+                && bench_takes_part(config, s, BENCH_G_REMOTE_COLD, 1))
+                rc = measure_cold(plan, s, n);
+    return rc;
+}
+
 /* What begins with an empty cache: by then the workers have left. */
 static int run_cold(struct plan *plan)
 {
@@ -380,7 +439,8 @@ static int run_cold(struct plan *plan)
     struct bench_reply *reply = &plan->replies[0];
     int rc = 0;
 
-    if (config->groups & (1u << BENCH_G_COLD_SCAN | 1u << BENCH_G_COLD_LOOKUP))
+    if (config->groups & (1u << BENCH_G_COLD_SCAN | 1u << BENCH_G_COLD_LOOKUP
+                          | BENCH_REMOTE_GROUPS))
         bench_children_kill();
     if (config->groups >> BENCH_G_COLD_SCAN & 1)
         rc = bench_cold_scans(config, plan->results, reply);
@@ -389,6 +449,8 @@ static int run_cold(struct plan *plan)
     if (rc == 0 && config->groups >> BENCH_G_PACK & 1
         && bench_takes_part(config, BENCH_ZST, BENCH_G_PACK, 1))
         rc = bench_packs(config, plan->results, reply);
+    if (rc == 0 && config->groups & BENCH_REMOTE_GROUPS)
+        rc = run_remote(plan);
     return rc;
 }
 
@@ -458,8 +520,9 @@ int cmd_bench(int argc, char **argv)
         bench_report_table(config, plan->results);
     if (rc < 0)
         bench_progress("%s", "");
-    for (unsigned s = BENCH_HUGELITE; s <= BENCH_ZST && rc == 0; s++)
-        if (config->systems[s].wanted && config->systems[s].skipped) {
+    for (unsigned s = 0; s < BENCH_NR_SYSTEMS && rc == 0; s++)
+        if ((s == BENCH_HUGELITE || s == BENCH_ZST || bench_is_remote(s))
+            && config->systems[s].wanted && config->systems[s].skipped) {
             hl_tool_error("bench", "%s was left out: %s", config->systems[s].label,
                           config->systems[s].why);
             rc = -ENODATA;

@@ -15,12 +15,15 @@
 #include <sys/types.h>
 #include <sqlite3.h>
 
+struct bench_origin;
+
 #define BENCH_MAX_READERS 16      /* processes of one system at a time */
 #define BENCH_MAX_COUNTS 8        /* entries of --processes */
 #define BENCH_MAX_ROUNDS 99
 #define BENCH_PACK_LEVEL "3"      /* of `hugelite pack`, zstd and squashfs */
 #define BENCH_COLD_LOOKUPS 10000u /* of a fresh process on an empty cache */
 #define BENCH_DB_VERSION 2        /* of the content we generate; part of the stamp */
+#define BENCH_SLOW_SHARE 0.05     /* of the responses in the case with a slow tail */
 
 enum bench_case {
     BENCH_LOOKUP,          /* point lookups, a transaction each; per second */
@@ -41,9 +44,13 @@ enum bench_case {
 /* What --cases chooses from. */
 enum bench_group { BENCH_G_LOOKUP, BENCH_G_TRANSACTION, BENCH_G_SCAN, BENCH_G_COUNT, BENCH_G_FRESH,
                    BENCH_G_COLD, BENCH_G_COLD_SCAN, BENCH_G_COLD_LOOKUP, BENCH_G_ANALYTIC,
-                   BENCH_G_PACK, BENCH_NR_GROUPS };
+                   BENCH_G_PACK, BENCH_G_REMOTE_LOOKUP, BENCH_G_REMOTE_SCAN, BENCH_G_REMOTE_COLD,
+                   BENCH_G_REMOTE_TAIL, BENCH_G_REMOTE_LIST, BENCH_NR_GROUPS };
 #define BENCH_WARM_GROUPS ((1u << BENCH_G_LOOKUP) | (1u << BENCH_G_TRANSACTION) \
                            | (1u << BENCH_G_SCAN) | (1u << BENCH_G_COUNT))
+#define BENCH_REMOTE_GROUPS ((1u << BENCH_G_REMOTE_LOOKUP) | (1u << BENCH_G_REMOTE_SCAN) \
+                             | (1u << BENCH_G_REMOTE_COLD) | (1u << BENCH_G_REMOTE_TAIL) \
+                             | (1u << BENCH_G_REMOTE_LIST))
 
 enum bench_system_id {
     BENCH_STOCK,           /* as anybody opens it */
@@ -57,6 +64,9 @@ enum bench_system_id {
     BENCH_NOHEAP,          /* hugelite, SQLite's memory where it usually is */
     BENCH_UNPACK,          /* zstd -d into a file, then as BENCH_MMAP */
     BENCH_SQUASHFS,        /* as BENCH_MMAP, on a squashfs image of the database */
+    BENCH_REMOTE,          /* hugelite over the database on our own web server */
+    BENCH_REMOTE_ZST,      /* the same, packed */
+    BENCH_DOWNLOAD,        /* fetched into a file, then as BENCH_MMAP */
     BENCH_NR_SYSTEMS,
 };
 
@@ -74,6 +84,14 @@ struct bench_system {
 /* Latencies are told of the first hundred lookups, of the first thousand and of all. */
 enum { BENCH_NR_WINDOWS = 3 };
 extern const unsigned bench_windows[BENCH_NR_WINDOWS];
+
+/* What is left of earlier runs when a remote database is looked into first. */
+enum bench_first {
+    BENCH_F_EMPTY,         /* nothing */
+    BENCH_F_CATALOG,       /* the catalog, and no disk tier */
+    BENCH_F_TIER,          /* the catalog and the disk tier */
+    BENCH_NR_FIRSTS,
+};
 
 /* The packed database. */
 struct bench_packed {
@@ -112,6 +130,10 @@ struct bench_reply {
     double median[BENCH_NR_WINDOWS], p99[BENCH_NR_WINDOWS]; /* of single lookups */
     struct bench_packed packed;
     struct bench_rates rates;
+    /* of remote cases */
+    double first_seconds;  /* before the open to the first row */
+    double mean[BENCH_NR_WINDOWS]; /* of single lookups */
+    uint64_t requests, rounds; /* as the origin saw them; one after the other */
 };
 
 struct bench_config {
@@ -123,6 +145,8 @@ struct bench_config {
     unsigned rounds;
     bool json;
     bool no_huge_heap;     /* --no-huge-heap */
+    double latency;        /* --latency, in seconds */
+    uint64_t rate;         /* --rate, in bytes per second; 0 = no limit */
     unsigned groups;       /* --cases: a bit for each of enum bench_group */
     struct bench_system systems[BENCH_NR_SYSTEMS];
 
@@ -144,6 +168,10 @@ struct bench_config {
     struct bench_packed packing;
     char unpacked[PATH_MAX], squashfs_image[PATH_MAX], squashfs_mount[PATH_MAX];
     char small_pool[PATH_MAX];
+    struct bench_origin *origin; /* NULL = not needed */
+    char remote_url[2][PATH_MAX]; /* the database; the packed one */
+    char remote_pool[PATH_MAX], state_dir[PATH_MAX], downloaded[PATH_MAX];
+    uint64_t pool_budget, small_budget, remote_budget; /* of each pool, in bytes */
     uint64_t mmap_bytes;   /* what stock SQLite really maps */
     uint64_t huge_free;    /* free huge pages before we took any */
     uint64_t left_cache;   /* bytes of the file not in the page cache at the end, if many */
@@ -189,6 +217,40 @@ struct bench_cold_readers {
     uint64_t source_bytes, fills, frames_decoded;
 };
 
+/* Lookups in a cold remote database, one by one. */
+struct bench_remote_lookup {
+    struct bench_series seconds[BENCH_NR_FIRSTS];  /* the first, with the open */
+    struct bench_series rounds[BENCH_NR_FIRSTS];   /* requests one after the other until then */
+    struct bench_series requests[BENCH_NR_FIRSTS]; /* all until then */
+    struct bench_series median[2], mean[2];        /* the next ones: of bench_windows[0], [1] */
+    struct bench_series later_requests;            /* of bench_windows[1] of them */
+};
+
+struct bench_remote_scan {
+    struct bench_series seconds; /* before the open to the last row */
+    struct bench_series requests;
+};
+
+/* Lookups of one request each; a share of the responses is slow, or none. */
+struct bench_remote_tail {
+    struct bench_series median[2], p99[2], requests[2]; /* [0] none, [1] some are slow */
+};
+
+/* From the open until lookups on a hot set are as fast as they get. */
+struct bench_remote_list {
+    struct bench_series seconds[2]; /* [0] nothing known, [1] with a recorded list */
+    struct bench_series rate[2];    /* lookups per second then */
+    struct bench_series bytes[2];   /* that the origin has sent */
+};
+
+struct bench_remote {
+    struct bench_series request_seconds; /* of one request through libcurl, median */
+    struct bench_remote_lookup lookups[BENCH_NR_SYSTEMS];
+    struct bench_remote_scan scans[BENCH_NR_SYSTEMS];
+    struct bench_remote_tail tails[BENCH_NR_SYSTEMS];
+    struct bench_remote_list lists[BENCH_NR_SYSTEMS];
+};
+
 struct bench_results {
     /* by case, by entry of --processes (0 for the fresh ones), by system */
     struct bench_series series[BENCH_NR_CASES][BENCH_MAX_COUNTS][BENCH_NR_SYSTEMS];
@@ -200,6 +262,7 @@ struct bench_results {
     struct bench_cold_lookup lookups;
     struct bench_rate_series rates;
     struct bench_series programs[BENCH_NR_PROGRAMS]; /* seconds */
+    struct bench_remote remote;
 };
 
 /* ---- processes (bench-worker.c) ----------------------------------------- */
@@ -215,6 +278,10 @@ struct bench_shared {
 };
 
 int bench_processes_init(void);
+
+/* In a child that has just been forked: it dies with its parent, however that one dies, holds
+ * none of what is said to others, and takes signals as a program does. */
+void bench_child_begin(pid_t parent);
 
 /* Run job(config, arg, reply) in a child of its own and wait for its reply.
  * Returns 0 or -errno with the message in reply; -EINTR when Ctrl-C came. */
@@ -254,9 +321,13 @@ int bench_dir_make(const char *parent, char ret_dir[PATH_MAX]);
 bool bench_takes_part(const struct bench_config *config, unsigned system, enum bench_group group,
                       unsigned readers);
 bool bench_is_hugelite(enum bench_system_id system);
+bool bench_is_remote(enum bench_system_id system); /* and one of hugelite's */
 
 /* In a child that is to be one of hugelite's: its heap on huge pages, where there are some. */
 void bench_heap_start(const struct bench_config *config, enum bench_system_id system);
+
+/* Encoded bytes of what one of hugelite's reads. */
+uint64_t bench_source_bytes(const struct bench_config *config, enum bench_system_id system);
 
 /* What a system reads, and for one of hugelite's, through which pool. */
 const char *bench_source(const struct bench_config *config, enum bench_system_id system);
@@ -264,6 +335,9 @@ const char *bench_pool(const struct bench_config *config, enum bench_system_id s
 
 /* A directory of ours on the mount of the pool. */
 int bench_dir_beside_pool(struct bench_config *config, const char **ret_dir);
+
+/* With all that is in it; nothing happens when it is not there. */
+void bench_remove_tree(const char *path);
 
 void bench_skip(struct bench_system *system, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -308,6 +382,47 @@ int bench_cold_scans(const struct bench_config *config, struct bench_results *re
 int bench_cold_lookups(const struct bench_config *config, struct bench_results *results,
                        struct bench_reply *reply);
 
+/* For jobs of the cold cases. */
+int bench_open_and_prepare(const struct bench_config *config, enum bench_system_id system,
+                           enum bench_case which, sqlite3 **ret_db, sqlite3_stmt **ret_stmt,
+                           struct bench_reply *reply);
+int bench_lookup(sqlite3 *db, sqlite3_stmt *stmt, uint64_t id, struct bench_reply *reply);
+/* Sorts nr values. */
+void bench_summarize(double *values, unsigned nr, double *ret_median, double *ret_p99);
+
+/* ---- remote cases (bench-remote.c) -------------------------------------- */
+
+/* Start the origin, where a system wants it, and say where hugelite keeps its state.  Says itself
+ * what failed. */
+int bench_remote_prepare(struct bench_config *config);
+
+/* Nothing of a remote database in the pool, nor, without keep_state, anywhere else. */
+int bench_remote_make_cold(const struct bench_config *config, bool keep_state,
+                           struct bench_reply *reply);
+
+/* Latency and rate as asked for, or with no limit to the rate; or neither. */
+enum bench_link_kind { BENCH_L_FREE, BENCH_L_LATENCY, BENCH_L_LIMITED };
+void bench_remote_link(const struct bench_config *config, enum bench_link_kind kind);
+
+int bench_remote_lookups(const struct bench_config *config, struct bench_remote *remote,
+                         struct bench_reply *reply);
+int bench_remote_scans(const struct bench_config *config, struct bench_remote *remote,
+                       struct bench_reply *reply);
+int bench_remote_tails(const struct bench_config *config, struct bench_remote *remote,
+                       struct bench_reply *reply);
+int bench_remote_lists(const struct bench_config *config, struct bench_remote *remote,
+                       struct bench_reply *reply);
+
+/* Plain libcurl (bench-http.c): the median time of a request for a page on a kept connection, and
+ * a whole file. */
+bench_job bench_job_request;
+int bench_http_download(const char *url, const char *path, struct bench_reply *reply);
+
+void bench_report_remote_table(const struct bench_config *config,
+                               const struct bench_results *results);
+void bench_report_remote_json(struct hl_json *json, const struct bench_config *config,
+                              const struct bench_results *results);
+
 /* ---- the database (bench-db.c) ------------------------------------------ */
 
 int bench_db_prepare(struct bench_config *config);
@@ -327,6 +442,9 @@ double bench_ratio(const struct bench_series *system, const struct bench_series 
                    bool is_rate);
 void bench_report_table(const struct bench_config *config, const struct bench_results *results);
 void bench_report_json(const struct bench_config *config, const struct bench_results *results);
+
+/* The median over the rounds of above / below in one round. */
+double bench_median_ratio(const struct bench_series *above, const struct bench_series *below);
 
 void bench_json_series(struct hl_json *json, const char *key, const struct bench_series *series);
 void bench_format_value(char *out, size_t room, double value, bool is_rate);
