@@ -110,7 +110,7 @@ static int abandon(const struct hl_fill *f, int rc)
      * of room: who waits tries for himself. */
     if (f->asked && rc != -ENOMEM)
         next |= HL_CHUNK_FAILED | (uint64_t)(-rc & 0xff) << HL_CHUNK_ERROR_SHIFT;
-    if (rc != -EBUSY)
+    if (rc != -EBUSY && rc != -ECANCELED)
         hl_count(&f->volume->slot->stats.errors, 1);
     if (rc == -EBADMSG)
         hl_touches_damage(&f->volume->touches, f->index);

@@ -52,13 +52,24 @@ static bool quote(const char *name, size_t length, const char *suffix, char *quo
     return true;
 }
 
+/* What a remote source is called when it has been fetched. */
+static const char *last_part(const char *name)
+{
+    size_t length = strcspn(name, "?");
+
+    while (length && name[length - 1] != '/')
+        length--;
+    return name + length;
+}
+
 int hl_refuse(const struct hl_source *source, const struct hl_refusal *refusal)
 {
-    const char *name = source->name;
-    size_t length = strlen(name), suffix = strlen(refusal->suffix), base = length;
+    const char *name = source->remote ? last_part(source->name) : source->name;
+    size_t length = source->remote ? strcspn(name, "?") : strlen(name);
+    size_t suffix = strlen(refusal->suffix), base = length;
     char from[ROOM], plain[ROOM], packed[ROOM];
 
-    if (length > suffix && strcmp(name + length - suffix, refusal->suffix) == 0)
+    if (length > suffix && strncmp(name + length - suffix, refusal->suffix, suffix) == 0)
         base -= suffix;
     if (!quote(name, length, "", from) || !quote(name, base, ".plain", plain) ||
         !quote(name, base, refusal->packed, packed)) {
@@ -66,7 +77,7 @@ int hl_refuse(const struct hl_source *source, const struct hl_refusal *refusal)
         strcpy(plain, "DB");
         strcpy(packed, "DB.zst");
     }
-    return hl_error(EMEDIUMTYPE, "%s: %s; make it seekable: %s %s %s%s && hugelite pack %s %s",
-                    name, refusal->why, refusal->unpack, from, refusal->redirect, plain, plain,
-                    packed);
+    return hl_error(EMEDIUMTYPE, "%s: %s; %smake it seekable: %s %s %s%s && hugelite pack %s %s",
+                    source->name, refusal->why, source->remote ? "fetch it and " : "",
+                    refusal->unpack, from, refusal->redirect, plain, plain, packed);
 }

@@ -31,7 +31,7 @@ struct hl_remote {
     struct hl_source base;
     pid_t pid; /* who opened it: a child of fork() has the bytes and nothing else */
 
-    struct hl_target *target;
+    struct hl_target *_Atomic target; /* the present one; those before live as long as the remote */
     void (*close_target)(struct hl_target *target);
     int (*refresh)(struct hl_target *target);
     enum hl_validator_kind validator_kind;
@@ -57,6 +57,7 @@ struct hl_remote {
     struct hl_waiter *waiters;
     struct hl_stage *recent[HL_RECENT]; /* of reads, ended one after the other */
     unsigned next_recent;
+    bool forbidden;           /* nobody is to wait for the origin any more */
     bool stale;               /* the origin has another version now */
     char why_stale[512];
 };

@@ -233,6 +233,9 @@ static int learn_size(const struct hl_remote *remote, const struct hl_transfer *
         return hl_error(EIO, "%s: the server does not say how long it is", remote->base.name);
     if (bytes == 0)
         return hl_error(ENODATA, "%s: is empty", remote->base.name);
+    if (bytes > INT64_MAX)
+        return hl_error(EFBIG, "%s: the server says that it has %llu bytes", remote->base.name,
+                        (unsigned long long)bytes);
     *ret_src_bytes = bytes;
     return 0;
 }
@@ -478,6 +481,7 @@ int hl_remote_open(const struct hl_remote_kind *kind, struct hl_source **ret_sou
 void hl_remote_close(struct hl_source *source)
 {
     struct hl_remote *remote = (struct hl_remote *)source;
+    struct hl_target *target;
 
     /* Its locks and its target may be in the hands of threads that are not here. */
     if (getpid() != remote->pid)
@@ -485,9 +489,25 @@ void hl_remote_close(struct hl_source *source)
     for (unsigned i = 0; i < HL_RECENT; i++)
         hl_stage_end(remote->recent[i]);
     HL_ASSERT(!remote->stages);
-    if (remote->close_target)
-        remote->close_target(remote->target);
+    while ((target = remote->target)) {
+        remote->target = target->replaced;
+        remote->close_target(target);
+    }
     free_remote(remote);
+}
+
+void hl_remote_renew(struct hl_source *source, struct hl_source *again)
+{
+    struct hl_remote *remote = (struct hl_remote *)source, *other = (struct hl_remote *)again;
+    struct hl_target *target = other->target;
+
+    hl_lock(&remote->lock);
+    if (strcmp(target->url, remote->target->url)) {
+        target->replaced = remote->target;
+        remote->target = target;
+        other->target = NULL;
+    }
+    hl_unlock(&remote->lock);
 }
 
 /* ---- read ------------------------------------------------------------------------- */

@@ -41,6 +41,9 @@ void hl_remote_close(struct hl_source *source);
  * nothing. */
 const char *hl_remote_caveat(const struct hl_source *source);
 
+/* The same version has been opened again by a name that may be signed anew: ask by that one from now on. */
+void hl_remote_renew(struct hl_source *source, struct hl_source *again);
+
 /* The volume is known: what has been counted so far goes there, and what comes. */
 void hl_remote_count_in(struct hl_source *source, struct hl_stats *stats);
 

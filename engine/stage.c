@@ -630,6 +630,16 @@ void hl_stage_end(struct hl_stage *stage)
     unref(stage);
 }
 
+void hl_stage_forbid(struct hl_source *source)
+{
+    struct hl_remote *remote = (struct hl_remote *)source;
+
+    hl_lock(&remote->lock);
+    remote->forbidden = true;
+    pthread_cond_broadcast(&remote->news);
+    hl_unlock(&remote->lock);
+}
+
 void hl_stage_hurry(struct hl_stage *stage)
 {
     hl_lock(&stage->remote->lock);
@@ -663,7 +673,7 @@ static int await(struct hl_stage *stage, uint32_t from, uint32_t to)
     if (rc > 0)
         hurry(stage, from, to);
     remote->waiters = &me;
-    while (rc > 0 && !stage->ended && late != ETIMEDOUT) {
+    while (rc > 0 && !stage->ended && !remote->forbidden && late != ETIMEDOUT) {
         late = pthread_cond_timedwait(&remote->news, &remote->lock.mutex, &until);
         rc = state_of(stage, from, to);
     }
@@ -673,6 +683,8 @@ static int await(struct hl_stage *stage, uint32_t from, uint32_t to)
 
     if (rc < 0)
         return hl_error(-rc, "%s", stage->sentence);
+    if (rc > 0 && remote->forbidden)
+        return hl_error(ECANCELED, "%s: is being closed", remote->base.name);
     if (rc > 0)
         return stage->ended ? -ENOENT : too_late(stage, from, to, patience_ns);
     return 0;

@@ -42,6 +42,10 @@ int hl_stage_begin(struct hl_source *source, uint64_t src_offset, uint32_t lengt
  * has it.  NULL is fine. */
 void hl_stage_end(struct hl_stage *stage);
 
+/* The volume is being closed, and nobody waits for the origin: from now on those who would get
+ * -ECANCELED, those who do already, too. */
+void hl_stage_forbid(struct hl_source *source);
+
 /* A reader waits now for what was begun with less urgency. */
 void hl_stage_hurry(struct hl_stage *stage);
 

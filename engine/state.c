@@ -156,7 +156,8 @@ static void open_directory(struct state *state)
                                : check(state);
     }
     if (rc < 0) {
-        hl_state_note(&state->base, "done without: %s", hugelite_error());
+        hl_state_note(&state->base, "state directory %s: done without: %s", state->dir,
+                      hugelite_error());
         if (state->dir_fd >= 0)
             hl_sys.close(state->dir_fd);
         state->dir_fd = -1;
@@ -329,7 +330,8 @@ static void fill(struct state *state)
     if (note[0])
         hl_state_note(&state->base, "%s", note);
     if (rc < 0) {
-        hl_state_note(&state->base, "done without: %s", hugelite_error());
+        hl_state_note(&state->base, "state directory %s: done without: %s", state->dir,
+                      hugelite_error());
         return;
     }
     state->base.tier = hl_tier_open(&state->base, state->dir_fd, state->file_mode);

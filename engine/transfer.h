@@ -58,6 +58,7 @@ struct hl_target {
      * the bucket is in (x-amz-bucket-region): the URL to ask from now on, malloc'ed; NULL = the
      * answer stands. */
     char *(*relocate)(struct hl_target *target, const char *region);
+    struct hl_target *replaced; /* remote.c's: another way to ask for the same, that was in use before */
     void *arg;               /* for authorize and relocate */
     _Atomic(char *) moved;   /* where redirects or relocate() have led, used from then on; NULL =
                               * nowhere.  Set by transfer.c, freed by who frees the target */

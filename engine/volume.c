@@ -83,8 +83,10 @@ uint64_t hl_volume_patience_ns(const struct hl_volume *volume)
 /* What goes on beside the readers of a remote volume, and has nobody any more whom it serves. */
 static void leave_remote(struct hl_volume *volume)
 {
-    if (!volume->pool->dead)
+    if (!volume->pool->dead) {
         hl_haul_forbid(volume);
+        hl_stage_forbid(volume->source);
+    }
     hl_scout_stop(volume);
     if (!volume->pool->dead)
         hl_haul_stop(volume);
@@ -190,6 +192,8 @@ static int bind(struct hugelite_pool *pool, struct hugelite_volume *handle,
     }
     open = find_open(pool, index);
     if (open) {
+        if (open->source->remote)
+            hl_remote_renew(open->source, (*volume)->source);
         handle->volume = open;
         return 0;
     }

@@ -24,8 +24,6 @@ static void use(char notice[512], bool patient)
     struct hugelite_pool_stat st;
 
     kit_verify(vol, SEED);
-    hugelite_volume_close(vol);
-    vol = kit_volume(pool, url);
     EXPECT_EQ(kit_stat(vol).errors, 0);
     /* What is fetched is written in the background. */
     for (unsigned i = 0; i < (patient ? 20 : 1); i++) {

@@ -11,6 +11,8 @@
  *   pool=DIR      the pool to use; else $HUGELITE_POOL, else the default pool
  *   immutable=1   the file never changes: no lock, no check, no system call
  *
+ * versionId is an error, too: of an S3 name, whose '?' must be written %3f here, or the version
+ * that it asks for would silently not be that which is read.
  * Names that begin with "hugelite_" are kept for later and are errors now, so that
  * a misspelt or newer parameter is not silently ignored.  All others are
  * SQLite's or the VFS's below, and pass.
@@ -46,7 +48,8 @@ int hl_uri_parse(const char *name, struct hl_uri *ret_uri, const char **ret_bad)
                 return -EINVAL;
             }
             uri.pool = value;
-        } else if (strncmp(key, "hugelite_", 9) == 0) {
+        } else if (strncmp(key, "hugelite_", 9) == 0 ||
+                   (uri.remote && strcmp(key, "versionId") == 0)) {
             *ret_bad = key;
             return -EINVAL;
         }
