@@ -77,11 +77,27 @@ static int populate(const struct hl_fill *f, const void *bytes)
     return rc;
 }
 
+/* What came over the wire, or from the disk tier, does not decode: it may be the origin's fault, or
+ * that of what lies between.  Once more, from the origin. */
+static bool distrust(struct hl_volume *volume, uint64_t offset, uint32_t length)
+{
+    uint64_t from, to;
+
+    if (!volume->source->remote ||
+        volume->codec->ops->extent(volume->codec, offset, length, &from, &to) < 0 ||
+        to - from > HL_STAGE_MAX)
+        return false;
+    hl_stage_distrust(volume->source, from, (uint32_t)(to - from));
+    return true;
+}
+
 int hl_fill_decode(struct hl_volume *volume, uint64_t offset, uint32_t length, void *buffer)
 {
     struct hl_codec_work done = { 0 };
     int rc = volume->codec->ops->read(volume->codec, offset, length, buffer, &done);
 
+    if (rc == -EBADMSG && distrust(volume, offset, length))
+        rc = volume->codec->ops->read(volume->codec, offset, length, buffer, &done);
     if (!volume->source->remote) /* which knows better what came over the wire */
         hl_count(&volume->slot->stats.source_bytes, done.source_bytes);
     if (done.frames)

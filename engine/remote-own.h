@@ -42,6 +42,7 @@ struct hl_remote {
     /* The beginning and the end.  They change while the source is being opened, which one thread
      * does; later they do not. */
     struct hl_held head, tail;
+    _Atomic bool doubt_head;  /* it is not what it should be */
     bool opening;
     uint64_t index_at;        /* the lowest byte of the tail that the codec has looked at */
     uint32_t kept_tail;       /* bytes of the tail that the catalog has */

@@ -627,7 +627,8 @@ int hl_remote_read(struct hl_source *source, uint64_t src_offset, uint32_t lengt
     while (rc == 0 && length) {
         uint32_t piece = smaller(length, HL_STAGE_MAX);
 
-        if (!copy_held(&remote->head, src_offset, piece, bytes) &&
+        if ((atomic_load_explicit(&remote->doubt_head, memory_order_relaxed) ||
+             !copy_held(&remote->head, src_offset, piece, bytes)) &&
             !copy_held(&remote->tail, src_offset, piece, bytes))
             rc = remote->opening ? read_opening(remote, src_offset, piece, bytes)
                                  : read_staged(remote, src_offset, piece, bytes);

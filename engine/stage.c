@@ -80,6 +80,7 @@ struct hl_stage {
     bool reporting, reported_end;
 
     bool ended;
+    bool doubtful; /* neither lent to readers or stages that come, nor kept */
     int rc; /* of the first part that failed */
     char sentence[512];
 };
@@ -373,7 +374,8 @@ static int cover_from_memory(struct hl_stage *stage, const struct hl_held *held)
 static int cover_from_stages(struct hl_stage *stage)
 {
     for (struct hl_stage *lender = stage->remote->stages; lender; lender = lender->next)
-        for (struct hl_part *part = lender->parts; part && !lender->ended; part = part->next)
+        for (struct hl_part *part = lender->parts;
+             part && !lender->ended && !lender->doubtful; part = part->next)
             if (cover(stage, lender->src_offset + part->at,
                       part->under_way ? part->length : part->have,
                       (struct hl_part){ .supply = HL_SUPPLY_STAGE, .lender = lender }) < 0)
@@ -521,7 +523,7 @@ int hl_stage_begin(struct hl_source *source, uint64_t src_offset, uint32_t lengt
     struct hl_extent *extents;
     struct hl_stage *stage;
     unsigned nr;
-    int rc;
+    int rc = 0;
 
     if (getpid() != remote->pid)
         return hl_error(ECHILD, "%s: was opened before fork(); open it again here", source->name);
@@ -533,7 +535,8 @@ int hl_stage_begin(struct hl_source *source, uint64_t src_offset, uint32_t lengt
     stage->urgency = urgency;
     stage->arrived = arrived;
     stage->arg = arg;
-    rc = cover_from_memory(stage, &remote->head);
+    if (!atomic_load_explicit(&remote->doubt_head, memory_order_relaxed))
+        rc = cover_from_memory(stage, &remote->head);
     if (rc == 0)
         rc = cover_from_memory(stage, &remote->tail);
     nr = look_into_tier(stage, &extents);
@@ -570,7 +573,7 @@ static void post_to_tier(struct hl_stage *stage)
 {
     struct hl_remote *remote = stage->remote;
 
-    if (!remote->state->tier)
+    if (!remote->state->tier || stage->doubtful)
         return;
     for (struct hl_part *part = stage->parts; part; part = part->next) {
         uint32_t at = part->at + part->before, length = part->have - part->before;
@@ -640,6 +643,21 @@ void hl_stage_forbid(struct hl_source *source)
     hl_unlock(&remote->lock);
 }
 
+void hl_stage_distrust(struct hl_source *source, uint64_t src_offset, uint32_t length)
+{
+    struct hl_remote *remote = (struct hl_remote *)source;
+
+    hl_lock(&remote->lock);
+    for (struct hl_stage *stage = remote->stages; stage; stage = stage->next)
+        if (stage->src_offset < src_offset + length &&
+            src_offset < stage->src_offset + stage->length)
+            stage->doubtful = true;
+    hl_unlock(&remote->lock);
+    if (src_offset < remote->head.length)
+        atomic_store_explicit(&remote->doubt_head, true, memory_order_relaxed);
+    hl_tier_distrust(remote->state, remote->base.key, src_offset, length);
+}
+
 void hl_stage_hurry(struct hl_stage *stage)
 {
     hl_lock(&stage->remote->lock);
@@ -699,7 +717,7 @@ static struct hl_stage *find_stage(struct hl_remote *remote, uint64_t src_offset
     for (struct hl_stage *stage = remote->stages; stage; stage = stage->next) {
         uint64_t from = src_offset - stage->src_offset;
 
-        if (stage->ended || src_offset < stage->src_offset || from + length > stage->length)
+        if (stage->ended || stage->doubtful || src_offset < stage->src_offset || from + length > stage->length)
             continue;
         switch (state_of(stage, (uint32_t)from, (uint32_t)from + length)) {
         case 0:

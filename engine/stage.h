@@ -46,6 +46,10 @@ void hl_stage_end(struct hl_stage *stage);
  * -ECANCELED, those who do already, too. */
 void hl_stage_forbid(struct hl_source *source);
 
+/* Bytes of this stretch do not decode, whoever is to blame: whatever is kept of them here and in the
+ * disk tier is not used any more, so that who reads them now asks the origin. */
+void hl_stage_distrust(struct hl_source *source, uint64_t src_offset, uint32_t length);
+
 /* A reader waits now for what was begun with less urgency. */
 void hl_stage_hurry(struct hl_stage *stage);
 

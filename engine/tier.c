@@ -33,6 +33,8 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#define FORGET_NS 1000000000ull /* that a reader waits until bad bytes are forgotten */
+
 enum {
     SEGMENT_MIN = 4 << 20,
     SEGMENT_MAX = 64 << 20,
@@ -365,6 +367,24 @@ static void post_forget(struct hl_state *state, const uint64_t key[2],
     errand->extent = *extent;
     if (!hl_state_post(state, &errand->base))
         free(errand);
+}
+
+void hl_tier_distrust(struct hl_state *state, const uint64_t key[2], uint64_t src_offset,
+                      uint32_t length)
+{
+    struct hl_extent extents[64];
+    uint64_t at = src_offset, end = src_offset + length;
+    unsigned nr;
+
+    do {
+        nr = hl_tier_find(state, key, at, end - at, extents, 64);
+        for (unsigned i = 0; i < nr; i++) {
+            post_forget(state, key, &extents[i]);
+            at = extents[i].src_offset + extents[i].length;
+        }
+    } while (nr == 64 && at < end);
+    if (state && state->tier)
+        hl_state_flush(state, FORGET_NS);
 }
 
 static void mark_read(int fd, uint32_t at)

@@ -36,6 +36,11 @@ unsigned hl_tier_find(struct hl_state *state, const uint64_t key[2], uint64_t sr
 int hl_tier_read(struct hl_state *state, const uint64_t key[2], const struct hl_extent *extent,
                  void *buffer);
 
+/* What it has of a range is what came, but not what it should be: forget it.  Waits a moment for the
+ * clerk to have done so. */
+void hl_tier_distrust(struct hl_state *state, const uint64_t key[2], uint64_t src_offset,
+                      uint32_t length);
+
 /* Have the clerk keep bytes; dropped when it has too much to do, or they are there already.
  * release(arg) is called, once, when the memory is not needed any more: at once, or by the clerk. */
 void hl_tier_post(struct hl_state *state, const uint64_t key[2], uint64_t src_offset,
