@@ -52,9 +52,9 @@ enum {
     STRAYS_MIN = 8,
 
     /* Looks into other chunks after which a reader of a remote volume is taken for one who looks things
-     * up.  A scan has fewer before it goes in sequence: schema and root, an interior page, the first
+     * up.  A scan has fewer before it goes in sequence: schema and root, interior pages, the first
      * two chunks. */
-    LOOKS_MIN = 5,
+    LOOKS_MIN = 10,
     PATIENCE_NS = 1000 * 1000 * 1000,
     ROUND_TRIPS = 4,
 

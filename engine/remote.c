@@ -196,6 +196,7 @@ struct ends {
 static int ask_for_ends(struct hl_remote *remote, struct ends *ends)
 {
     struct hl_held *head = &remote->head, *tail = &remote->tail;
+    char why[sizeof ends->head.sentence];
 
     drop_held(head);
     drop_held(tail);
@@ -213,9 +214,11 @@ static int ask_for_ends(struct hl_remote *remote, struct ends *ends)
     ends->tail_rc = hl_transfer_start(&ends->tail);
     ends->head_rc = run(&ends->head);
     if (ends->head_rc < 0) {
+        /* It may not even have begun: then the sentence is not the transfer's. */
+        snprintf(why, sizeof why, "%s", hugelite_error());
         if (ends->tail_rc == 0)
             hl_transfer_cancel(&ends->tail);
-        return hl_error(-ends->head_rc, "%s", ends->head.sentence);
+        return hl_error(-ends->head_rc, "%s", why);
     }
     if (ends->tail_rc == 0)
         ends->tail_rc = hl_transfer_wait(&ends->tail);

@@ -139,7 +139,7 @@ static int split_name(const char *name, struct name *ret_parts)
     char *copy;
     int rc;
 
-    if (strncmp(name, PREFIX, strlen(PREFIX)) != 0)
+    if (strncasecmp(name, PREFIX, strlen(PREFIX)) != 0)
         return hl_error(EINVAL, "this is no name in an S3 store; write s3://bucket/key");
     shown = shown_name(name);
     copy = strdup(name + strlen(PREFIX));

@@ -13,6 +13,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <xxhash.h>
 
 /* The file is last: its prefix is that of all names. */
@@ -23,7 +24,7 @@ static const struct hl_source_ops *find_kind(const char *name)
 {
     const struct hl_source_ops *const *kind = kinds;
 
-    while (strncmp(name, (*kind)->prefix, strlen((*kind)->prefix)))
+    while (strncasecmp(name, (*kind)->prefix, strlen((*kind)->prefix)))
         kind++;
     return *kind;
 }
@@ -31,9 +32,10 @@ static const struct hl_source_ops *find_kind(const char *name)
 /* scheme "://", as in RFC 3986; a path with such a prefix is written ./s3://x. */
 static bool has_scheme(const char *name)
 {
-    size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789+.-");
+    size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+.-");
 
-    return n > 1 && name[0] >= 'a' && name[0] <= 'z' && strncmp(name + n, "://", 3) == 0;
+    return n > 1 && (name[0] | 0x20) >= 'a' && (name[0] | 0x20) <= 'z' &&
+           strncmp(name + n, "://", 3) == 0;
 }
 
 int hl_source_open(const char *name, struct hl_source **ret_source)

@@ -4,7 +4,7 @@
  * does: plain and compressed, up and down, by one process and by six side by side.
  *
  * Passes when every byte is right; when it takes as few requests as there are 8 MiB in the object, and
- * ten for each process; when each byte comes over the wire once, whoever reads (the tail, which a frame index lies in, may come with
+ * sixteen for each process (a busy machine makes stalls, which are asked for again); when each byte comes over the wire once, whoever reads (the tail, which a frame index lies in, may come with
  * the open of each process); and when warming does the same.
  */
 #include "config.h"
@@ -66,7 +66,7 @@ static void expect_few(struct kit_origin *origin, uint64_t src_bytes, unsigned o
 {
     struct kit_origin_stat st = kit_origin_stat(origin);
 
-    EXPECT(st.requests <= src_bytes * 11 / 10 / (8 << 20) + 10 * opens);
+    EXPECT(st.requests <= src_bytes * 11 / 10 / (8 << 20) + 16 * opens);
     EXPECT(st.bytes >= src_bytes && st.bytes <= src_bytes + opens * (OPEN_BYTES + (256 << 10)));
 }
 

@@ -56,6 +56,8 @@ int main(void)
     const char *www = test_dir(), *name;
     struct kit_origin *origin;
 
+    if (TEST_SANITIZED)
+        test_skip("fork() beside busy threads meets the sanitizer's own locks");
     remote_begin(20, true);
     remote_object(www, "x.db", BYTES, SEED);
     remote_object(www, "x.db.zst", BYTES, SEED);

@@ -29,9 +29,10 @@
 /* scheme "://", as in RFC 3986; a path with such a prefix is written ./s3://x. */
 bool hl_uri_is_remote(const char *name)
 {
-    size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789+.-");
+    size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+.-");
 
-    return n > 1 && name[0] >= 'a' && name[0] <= 'z' && strncmp(name + n, "://", 3) == 0;
+    return n > 1 && (name[0] | 0x20) >= 'a' && (name[0] | 0x20) <= 'z' &&
+           strncmp(name + n, "://", 3) == 0;
 }
 
 int hl_uri_parse(const char *name, struct hl_uri *ret_uri, const char **ret_bad)
