@@ -583,8 +583,10 @@ static void drop_losers(struct job *job)
 
         if (!job->winner || !attempt || attempt == job->winner)
             continue;
-        if (attempt->sent_ns && !attempt->judged) /* it took that long at least */
-            add_pace(job, hl_now_ns() - attempt->sent_ns);
+        /* Nobody knows how long it would have taken.  As long as until now would pass for usual, and
+         * make the next hedge later. */
+        if (attempt->sent_ns && !attempt->judged)
+            add_pace(job, UINT64_MAX);
         drop_attempt(job, attempt);
     }
 }
@@ -844,6 +846,8 @@ static CURLM *take_mail(uint64_t *idle_since)
     hl_unlock(&http.lock);
     if (flags || exiting)
         end_cancelled(exiting);
+    if (exiting && !to_clean)
+        hl_curl.multi_wakeup(http.multi); /* come round at once: there is nothing left to wait for */
     return to_clean;
 }
 

@@ -3,9 +3,10 @@
  * test-haul-scan: a remote volume gone through from one end to the other, page by page, as SQLite
  * does: plain and compressed, up and down, by one process and by six side by side.
  *
- * Passes when every byte is right; when it takes as few requests as there are 8 MiB in the object, and
- * sixteen for each process (a busy machine makes stalls, which are asked for again); when each byte comes over the wire once, whoever reads (the tail, which a frame index lies in, may come with
- * the open of each process); and when warming does the same.
+ * Passes when every byte is right; when it takes as few requests as there are 8 MiB in the object,
+ * and sixteen for each process (on a busy machine some stall and are repeated); when each byte comes
+ * over the wire once, whoever reads, but for what comes with the open of each process; and when
+ * warming does the same.
  */
 #include "config.h"
 
