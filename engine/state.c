@@ -183,11 +183,16 @@ static void run_errand(void *arg, struct hl_errand *errand)
         errand->run(errand);
 }
 
+/* What went wrong with a batch is noted at once: the next may go well. */
 static bool settle(void *arg)
 {
     struct state *state = arg;
+    bool whole = !state->base.catalog || hl_catalog_settle(state->base.catalog);
+    int trouble = state->base.catalog && whole ? hl_catalog_trouble(state->base.catalog) : 0;
 
-    return !state->base.catalog || hl_catalog_settle(state->base.catalog);
+    if (trouble < 0 && trouble != -ENOENT)
+        hl_state_note(&state->base, "the catalog could not be written: %s", strerror(-trouble));
+    return whole;
 }
 
 static int post(struct hl_state *base, struct hl_errand *errand, uint32_t bytes, bool must)
@@ -261,8 +266,6 @@ void hl_state_notice(const struct hl_state *base, char *buffer, uint32_t room)
     if (trouble == -EBADMSG)
         hl_state_note(&state->base, "the catalog was damaged while it was in use, and is done "
                       "without");
-    else if (trouble < 0)
-        hl_state_note(&state->base, "the catalog could not be written: %s", strerror(-trouble));
     hl_lock(&state->notice_lock);
     snprintf(buffer, room, "%s", state->notice);
     hl_unlock(&state->notice_lock);

@@ -151,7 +151,7 @@ static void stray(struct hugelite_volume *vol, uint32_t page, unsigned i)
 
 void sk_stray(struct hugelite_volume *vol, uint32_t page)
 {
-    for (unsigned i = 0; i < 8; i++)
+    for (unsigned i = 0; i < 16; i++)
         stray(vol, page, i);
 }
 

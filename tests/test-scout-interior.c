@@ -57,12 +57,27 @@ static void expect_at_hand(struct hugelite_volume *vol)
     EXPECT(nr > nr_interior / 2);
 }
 
+/* A chunk that has earned its page may still be on its way. */
+static void await_silence(void)
+{
+    double end = test_now() + 20;
+    struct kit_origin_stat before, now = kit_origin_stat(origin);
+
+    do {
+        EXPECT(test_now() < end);
+        before = now;
+        test_sleep_ms(100);
+        now = kit_origin_stat(origin);
+    } while (now.requests != before.requests || now.in_flight);
+}
+
 static void go(struct hugelite_pool **ret_pool, struct hugelite_volume **ret_vol)
 {
     *ret_pool = kit_pool(test_pool_dir(), POOL);
     *ret_vol = kit_volume(*ret_pool, url);
     sk_stray(*ret_vol, 1000);
     sk_await_back(*ret_vol);
+    await_silence();
 }
 
 static void leave(struct hugelite_pool *pool, struct hugelite_volume *vol)
