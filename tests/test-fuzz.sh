@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# The fuzz targets under libFuzzer with AddressSanitizer and UndefinedBehaviorSanitizer: four
+# The fuzz targets under libFuzzer with AddressSanitizer and UndefinedBehaviorSanitizer: three
 # seconds each, two at a time, from the kept seeds and with a fixed -seed. HUGELITE_TEST_SECONDS makes
 # it longer. Passes when nothing crashes, hangs, leaks or grows. (The same targets without
 # libFuzzer, which runs everywhere: test-fuzz-seekable and so on.)
 . ./functions.sh
 requires clang
 
-seconds=${HUGELITE_TEST_SECONDS:-4}
+seconds=${HUGELITE_TEST_SECONDS:-3}
 engine=$abs_top_srcdir/engine
 flags=(-std=gnu11 -D_GNU_SOURCE -g -O1 -fsanitize=fuzzer,address,undefined
        -fno-sanitize-recover=undefined -I"$abs_top_builddir" -I"$engine" -I"$srcdir")
