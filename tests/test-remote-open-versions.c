@@ -84,9 +84,18 @@ static void without_suffixes(const char *url)
         kit_origin_order(origin, "fault count=1 ignore_range=yes");
         stage_requests(origin, NULL);
         if (hl_source_open(url, &source) == 0) {
-            stage_requests(origin, NULL); /* three, the last of which the origin may yet count */
+            unsigned requests = (unsigned)stage_requests(origin, NULL);
+
+            test_sleep_ms(200); /* the origin counts a request after it has been answered */
+            requests += (unsigned)stage_requests(origin, NULL);
+            if (requests == 2) { /* a request that was given up before has met the fault */
+                hl_source_close(source);
+                kit_origin_order(origin, "clear");
+                continue;
+            }
+            EXPECT_EQ(requests, 3);
             stage_read(source, SEED, source->src_bytes - 256 * KIB, 256 * KIB);
-            EXPECT(stage_requests(origin, NULL) <= 1);
+            EXPECT_EQ(stage_requests(origin, NULL), 0);
             hl_source_close(source);
             kit_origin_order(origin, "clear");
             return;
