@@ -22,8 +22,9 @@
 #include <string.h>
 #include <time.h>
 
-/* How long a file system may be full while others fill, and how often we look. */
-enum { PATIENCE_FULL_NS = 100 * 1000 * 1000, PAUSE_NS = 1000 * 1000 };
+/* How long a file system may be full while others fill, who may have to wait for a CPU; and how
+ * often we look. */
+enum { PATIENCE_FULL_NS = 1000 * 1000 * 1000, PAUSE_NS = 1000 * 1000 };
 
 /* Decoded bytes of a chunk. */
 static uint32_t chunk_length(const struct hl_volume *volume, uint32_t index)

@@ -53,7 +53,6 @@ enum {
 
 #define BACKOFF_MIN (50 * MS)
 #define BACKOFF_MAX (2 * SECOND)
-#define STALL_MIN (1 * SECOND)
 #define LOST_MIN (3 * SECOND)
 #define LOST_MIN_NEW (5 * SECOND)
 
@@ -112,6 +111,8 @@ static struct {
     bool busy;
 } http = { .lock = HL_LOCK_INIT(HL_RANK_TRANSFERS),
            .parked_or_go = PTHREAD_COND_INITIALIZER };
+
+uint64_t hl_stall_ns = SECOND;
 
 static _Atomic unsigned life;   /* another in a child of fork() */
 static _Atomic uint64_t rate, latency_ns;
@@ -659,9 +660,9 @@ static uint64_t ten_latencies(const struct job *job, uint64_t least)
 /* No byte for too long, in the middle of a body. */
 static bool break_stall(struct job *job, struct hl_attempt *attempt, uint64_t now, uint64_t *next)
 {
-    uint64_t limit = ten_latencies(job, STALL_MIN) << (job->stalls < 5 ? job->stalls : 5);
+    uint64_t limit = ten_latencies(job, hl_stall_ns) << (job->stalls < 5 ? job->stalls : 5);
 
-    if (!attempt->judged)
+    if (!attempt->judged || !hl_stall_ns)
         return false;
     if (now < attempt->last_ns + limit) {
         sooner(next, attempt->last_ns + limit);
@@ -683,8 +684,8 @@ static void hedge(struct job *job, uint64_t now, uint64_t *next)
     struct hl_target *target = job->transfer->target;
     uint64_t late = hl_pace_late_ns(&target->pace), lost;
 
-    if (job->hedged || job->winner || !attempt || !attempt->sent_ns || attempt->judged ||
-        job->attempts[1])
+    if (!hl_stall_ns || job->hedged || job->winner || !attempt || !attempt->sent_ns ||
+        attempt->judged || job->attempts[1])
         return;
     /* A connection that was kept may have died without a word; on a new one it is less likely. */
     lost = ten_latencies(job, attempt->sockets ? LOST_MIN_NEW : LOST_MIN);

@@ -131,6 +131,10 @@ uint64_t hl_transfer_latency_ns(void);
 /* HUGELITE_HTTP_TIMEOUT in nanoseconds (default 30 s). */
 uint64_t hl_transfer_timeout_ns(void);
 
+/* Who has brought no byte of a body for so long is asked again for the rest: 1 s, or longer where first
+ * bytes take long.  A test that counts requests sets it to 0: nobody is late, and nothing is hedged. */
+extern uint64_t hl_stall_ns;
+
 /* For pool.c's atfork handlers: a child has no transfer thread, and begins anew when it starts one.
  * */
 void hl_transfer_fork_prepare(void);

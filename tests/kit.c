@@ -11,6 +11,7 @@
 
 #include "chunk.h"
 #include "codec-kit.h"
+#include "crew.h"
 #include "layout.h"
 #include "pool.h"
 #include "replacement.h"
@@ -131,8 +132,23 @@ uint64_t kit_resident_chunks(struct hugelite_pool *pool)
     return st.resident_bytes / CHUNK;
 }
 
+static bool is_crew_idle(struct hl_crew *crew)
+{
+    bool idle = true;
+
+    hl_lock(&crew->lock);
+    for (enum hl_job_kind kind = 0; kind < HL_JOB_KINDS; kind++)
+        idle &= crew->queues[kind].nr == 0;
+    for (unsigned i = 0; i < crew->nr_threads; i++)
+        idle &= crew->busy[i] == NULL;
+    hl_unlock(&crew->lock);
+    return idle;
+}
+
 static bool is_idle(struct hugelite_pool *pool)
 {
+    if (!is_crew_idle(&pool->crew))
+        return false;
     for (uint32_t c = 0; c < pool->nr_words; c++) {
         enum hl_chunk_state state = hl_chunk_state(atomic_load(&pool->words[c]));
 
@@ -151,6 +167,17 @@ void kit_await_resident(struct hugelite_pool *pool, uint64_t chunks)
             test_fail(__FILE__, __LINE__, "%llu chunks are resident after 20 s, expected %llu",
                       (unsigned long long)kit_resident_chunks(pool),
                       (unsigned long long)chunks);
+        test_sleep_ms(1);
+    }
+}
+
+void kit_await_idle(struct hugelite_pool *pool)
+{
+    double until = test_now() + 20;
+
+    while (!is_idle(pool)) {
+        if (test_now() > until)
+            test_fail(__FILE__, __LINE__, "chunks are on the move, or the crew at work, after 20 s");
         test_sleep_ms(1);
     }
 }
@@ -535,7 +562,7 @@ static unsigned stray_images(struct hugelite_pool *pool)
 /* A toucher is awake a moment before its fault has been served to the end. */
 static void await_rest(struct hugelite_pool *pool)
 {
-    double until = test_now() + 2;
+    double until = test_now() + 20;
 
     for (uint32_t c = 0; c < pool->nr_words; c++)
         while (load(&pool->words[c]) != HL_CHUNK_EMPTY &&

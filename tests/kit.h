@@ -15,6 +15,10 @@
 
 #define CHUNK ((uint64_t)HUGELITE_CHUNK_BYTES)
 
+/* Seconds: what must come soon comes before this, on a busy machine too.  Less than the engine's
+ * patience, so that who has waited in vain is found out. */
+#define KIT_SOON 8.0
+
 /* ---- pools and volumes --------------------------------------------------- */
 
 struct hugelite_pool *kit_pool(const char *dir, unsigned chunks);
@@ -36,8 +40,12 @@ void kit_verify_read(struct hugelite_volume *vol, uint64_t seed);
 struct hugelite_volume_stat kit_stat(struct hugelite_volume *vol);
 uint64_t kit_resident_chunks(struct hugelite_pool *pool);
 
-/* Wait until this many chunks are resident and none is on the move; fail after 20 s. */
+/* Wait until this many chunks are resident, none is on the move and our crew has nothing to do;
+ * fail after 20 s. */
 void kit_await_resident(struct hugelite_pool *pool, uint64_t chunks);
+
+/* Wait until our crew has nothing to do and no chunk is on the move; fail after 20 s. */
+void kit_await_idle(struct hugelite_pool *pool);
 
 /* ---- sources --------------------------------------------------------------- */
 

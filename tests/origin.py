@@ -22,9 +22,12 @@ kept-alive connections.  CONTROL is a port that takes one line with an order, an
 A fault meets requests of which all of these hold:
   path=PATTERN (as in a shell, default *)  method=GET  skip=N (not the first N)  count=N (so many)
   probability=P (drawn from a sequence that is the same each time; seed=N: another)
-  ranged=yes|no (with a Range or without)  authorized=no (without, or with another than, authorization=TEXT)
+  ranged=yes|no (with a Range or without)  range=PATTERN (what it says)
+  authorized=no (without, or with another than, authorization=TEXT)
 and does to them:
   delay_ms=N           before the headers             drip=N            bytes per second of the body
+  hold=yes             none until the fault is cleared
+  beside=N             none until so many are in flight
   hang=yes             no answer at all               stall=N           none any more after N bytes of the body
   reset=N              RST after N bytes of the body; -1 = before the headers
   truncate=N           close after N bytes of it      extra=N           N bytes more, in Content-Length too
@@ -108,12 +111,12 @@ class Object:
 class Fault:
     """What a fault meets, and what it does: a dictionary of its effects."""
 
-    conditions = ("path", "method", "skip", "count", "probability", "seed", "ranged", "authorized",
-                  "authorization")
-    effects = ("delay_ms", "drip", "hang", "stall", "reset", "truncate", "extra", "overrun", "corrupt",
+    conditions = ("path", "method", "skip", "count", "probability", "seed", "ranged", "range",
+                  "authorized", "authorization")
+    effects = ("delay_ms", "hold", "beside", "drip", "hang", "stall", "reset", "truncate", "extra", "overrun", "corrupt",
                "content_range", "ignore_range", "status", "retry_after", "redirect", "gzip", "etag",
                "last_modified", "length", "header", "garbage", "close", "raw")
-    numbers = ("skip", "count", "seed", "delay_ms", "drip", "stall", "reset", "truncate", "extra",
+    numbers = ("skip", "count", "seed", "delay_ms", "beside", "drip", "stall", "reset", "truncate", "extra",
                "overrun", "corrupt", "status")
 
     def __init__(self, words):
@@ -130,6 +133,7 @@ class Fault:
         self.probability = float(values.get("probability", 1))
         self.random = random.Random(values.get("seed", 1))
         self.ranged = values.get("ranged")
+        self.range = values.get("range", "*")
         self.authorized = values.get("authorized")
         self.authorization = values.get("authorization")
         self.does = {key: values[key] for key in self.effects if key in values}
@@ -140,6 +144,8 @@ class Fault:
         if self.method and request.method != self.method:
             return False
         if self.ranged and (self.ranged == "yes") != ("range" in request.headers):
+            return False
+        if not fnmatch.fnmatchcase(request.headers.get("range", ""), self.range):
             return False
         if self.authorized and request.headers.get("authorization") == self.authorization:
             return False
@@ -176,7 +182,9 @@ class Origin:
         self.host = host
         self.tls = tls
         self.lock = threading.Lock()
+        self.news = threading.Condition(self.lock)
         self.faults = []
+        self.gathering = []             # what befalls requests that wait for others beside them
         self.latency_ms = 0
         self.rate = 0
         self.link_free = 0.0
@@ -244,7 +252,22 @@ class Origin:
             for fault in self.faults:
                 if fault.meets(request):
                     does.update(fault.does)
+                    if "hold" in fault.does:
+                        does["hold"] = fault
+            if "beside" in does:
+                self.gathering.append(does)
+            for other in self.gathering:
+                if self.in_flight >= other["beside"]:
+                    other["beside"] = 0
+            self.gathering = [other for other in self.gathering if other["beside"]]
+            self.news.notify_all()
         return does
+
+    def wait_for_others(self, does):
+        """For as long as a request is held, or until there are others beside it."""
+        with self.lock:
+            self.news.wait_for(lambda: does.get("hold") not in self.faults)
+            self.news.wait_for(lambda: not does.get("beside"))
 
     def end(self, request, number):
         get = request.headers.get
@@ -292,10 +315,12 @@ class Origin:
         elif verb == "clear" and words[1:]:
             with self.lock:
                 self.faults = [fault for fault in self.faults if fault.path != words[1]]
+                self.news.notify_all()
         elif verb == "clear":
             with self.lock:
                 self.faults = []
                 self.latency_ms = self.rate = 0
+                self.news.notify_all()
         elif verb == "forget":
             with self.lock:
                 now = self.in_flight
@@ -375,6 +400,7 @@ class Connection:
         request = self.read_request()
         does = self.origin.begin(request)
         try:
+            self.origin.wait_for_others(does)
             delay_ms = self.origin.latency_ms + does.get("delay_ms", 0)
             if delay_ms:
                 time.sleep(delay_ms / 1000)

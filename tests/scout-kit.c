@@ -17,6 +17,7 @@
 #include "volume.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -125,18 +126,23 @@ bool sk_is_out(struct hugelite_volume *vol)
     return atomic_load(&vol->volume->slot->scout) != 0;
 }
 
+static void flush(void)
+{
+    struct hl_state *state = hl_state_get();
+
+    hl_state_flush(state, 20000000000ull);
+    hl_state_put(state);
+}
+
 void sk_await_back(struct hugelite_volume *vol)
 {
     double end = test_now() + 20;
-    struct hl_state *state;
 
     while (sk_is_out(vol)) {
         EXPECT(test_now() < end);
         test_sleep_ms(2);
     }
-    state = hl_state_get();
-    hl_state_flush(state, 5000000000ull);
-    hl_state_put(state);
+    flush();
 }
 
 /* No two near each other, so that nothing looks like a sequence. */
@@ -163,7 +169,7 @@ void sk_send_out(struct hugelite_volume *vol, uint32_t page)
     }
 }
 
-unsigned sk_count_scouts(pid_t pid)
+static unsigned count_threads(pid_t pid, const char *wanted)
 {
     char path[100], name[32];
     struct dirent *entry;
@@ -176,14 +182,34 @@ unsigned sk_count_scouts(pid_t pid)
     while ((entry = readdir(dir))) {
         FILE *file;
 
+        if (entry->d_name[0] == '.')
+            continue;
         snprintf(path, sizeof path, "/proc/%d/task/%.20s/comm", (int)pid, entry->d_name);
         file = fopen(path, "r");
-        nr += file && fgets(name, sizeof name, file) && strcmp(name, "hugelite-scout\n") == 0;
+        nr += file && fgets(name, sizeof name, file) && strcmp(name, wanted) == 0;
         if (file)
             fclose(file);
     }
     closedir(dir);
     return nr;
+}
+
+unsigned sk_count_scouts(pid_t pid)
+{
+    return count_threads(pid, "hugelite-scout\n");
+}
+
+void sk_await_scouts(void)
+{
+    double end = test_now() + 60;
+    char own[32];
+
+    snprintf(own, sizeof own, "%.15s\n", program_invocation_short_name);
+    while (sk_count_scouts(getpid()) || count_threads(getpid(), own) > 1) {
+        EXPECT(test_now() < end);
+        test_sleep_ms(2);
+    }
+    flush();
 }
 
 unsigned sk_list(const char *name, bool interior, uint32_t **ret_numbers)

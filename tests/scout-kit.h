@@ -43,6 +43,10 @@ void sk_send_out(struct hugelite_volume *vol, uint32_t page);
 /* Threads of a process that are scouts. */
 unsigned sk_count_scouts(pid_t pid);
 
+/* Wait until this process has none, nor a thread that has not come to name itself, and what was
+ * brought is in the disk tier; fail after 60 s. */
+void sk_await_scouts(void);
+
 /* What the catalog has under this name, after all that was posted has been written: numbers of
  * the warm list, or with `interior` of the interior pages; free() them. */
 unsigned sk_list(const char *name, bool interior, uint32_t **ret_numbers);

@@ -11,6 +11,7 @@
 #include "remote.h"
 #include "source.h"
 #include "stage.h"
+#include "transfer.h"
 
 #include <pthread.h>
 
@@ -39,16 +40,26 @@ static inline void stage_read(struct hl_source *source, uint64_t seed, uint64_t 
     free(bytes);
 }
 
-/* Requests and bytes that the origin has seen since this was asked last. */
-static inline uint64_t stage_requests(struct kit_origin *origin, uint64_t *ret_bytes)
+/* Wait until the origin has answered all that it was asked, or has seen that nobody waits for it: that is a
+ * moment after it has sent. */
+static inline struct kit_origin_stat stage_await_idle(struct kit_origin *origin)
 {
     struct kit_origin_stat stat = kit_origin_stat(origin);
+    double end = test_now() + 20;
 
-    for (unsigned i = 0; i < 1000 && stat.in_flight; i++) {
-        /* It counts a moment after it has sent. */
+    while (stat.in_flight) {
+        EXPECT(test_now() < end);
         test_sleep_ms(1);
         stat = kit_origin_stat(origin);
     }
+    return stat;
+}
+
+/* Requests and bytes that the origin has seen since this was asked last. */
+static inline uint64_t stage_requests(struct kit_origin *origin, uint64_t *ret_bytes)
+{
+    struct kit_origin_stat stat = stage_await_idle(origin);
+
     kit_origin_order(origin, "forget");
     if (ret_bytes)
         *ret_bytes = stat.bytes;
@@ -104,6 +115,19 @@ static inline int stage_await(struct stage_reports *reports)
         EXPECT_EQ(pthread_cond_timedwait(&reports->news, &reports->lock, &until), 0);
     pthread_mutex_unlock(&reports->lock);
     return reports->rc;
+}
+
+/* Wait until all before src_end has been reported. */
+static inline void stage_await_bytes(struct stage_reports *reports, uint64_t src_end)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += 20;
+    pthread_mutex_lock(&reports->lock);
+    while (reports->src_end < src_end)
+        EXPECT_EQ(pthread_cond_timedwait(&reports->news, &reports->lock, &until), 0);
+    pthread_mutex_unlock(&reports->lock);
 }
 
 static inline bool stage_has_ended(struct stage_reports *reports)

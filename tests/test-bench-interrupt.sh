@@ -19,7 +19,7 @@ os.execv(sys.argv[1], sys.argv[1:])' "$HUGELITE" bench --size 16M --seconds 0.3 
         --processes 2 --pool "$pooldir" "$@" >"$tmpdir/out" 2>"$tmpdir/err" &
     pid=$!
     # Before that, the signal would meet bash or Python.
-    for _ in $(seq 1000); do
+    for _ in $(seq 6000); do
         case $(tr '\0' ' ' <"/proc/$pid/cmdline") in "$HUGELITE bench"*) return ;; esac
         sleep 0.01
     done
@@ -38,7 +38,7 @@ interrupt() {
     wait "$pid" || status=$?
     expect 130 "$status" "exit status after Ctrl-C at $delay s ($(cat "$tmpdir/err"))"
     # a program that one of its processes ran has been killed, too, and needs a moment to go
-    for _ in 1 2 3 4 5 6 7 8 9 10; do
+    for _ in {1..400}; do
         [ "$(alive "$pid")" = 0 ] && break
         sleep 0.05
     done
@@ -61,10 +61,14 @@ for delay in 0.4 1.5; do
 done
 
 start
-sleep 1.5
+for _ in {1..600}; do     # until there is something to leave
+    [ -z "$(ls "$tmpdir" | grep hugelite-bench || true)" ] || break
+    sleep 0.1
+done
+sleep 0.5
 kill -KILL "$pid"
 wait "$pid" 2>/dev/null || true
-for _ in 1 2 3 4 5 6 7 8 9 10; do
+for _ in {1..200}; do
     [ "$(alive "$pid")" = 0 ] && break
     sleep 0.1
 done

@@ -150,7 +150,7 @@ int main(void)
     kit_kill(pids[0]);
     before = test_now();
     state = sk_open();
-    EXPECT(test_now() - before < 2);
+    EXPECT(test_now() - before < 8); /* of ten */
     EXPECT_EQ(sk_version(state, 1), 1);
     sk_close(state);
     return 0;

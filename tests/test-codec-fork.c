@@ -83,7 +83,7 @@ static void in_the_middle(void)
     pid = fork_as_a_pool_does();
     if (pid == 0) {
         gate = false;
-        alarm(5);
+        alarm(8);
         ck_read(gated, &image, 100000, 10);
         _exit(0);
     }

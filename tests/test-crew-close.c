@@ -16,6 +16,7 @@
 #include "chunk.h"
 #include "pool.h"
 #include "sys.h"
+#include "volume.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -43,7 +44,7 @@ static unsigned nr_wishes(void)
     return pool->crew.queues[HL_JOB_AHEAD].nr + pool->crew.queues[HL_JOB_WISH].nr;
 }
 
-static unsigned nr_wishes_of(const struct hugelite_volume *vol)
+static unsigned nr_wishes_of(const struct hl_volume *volume)
 {
     unsigned nr = 0;
 
@@ -52,7 +53,7 @@ static unsigned nr_wishes_of(const struct hugelite_volume *vol)
         const struct hl_queue *queue = &pool->crew.queues[kind];
 
         for (unsigned i = 0; i < queue->nr; i++)
-            nr += queue->jobs[(queue->first + i) % HL_CREW_QUEUE].volume == vol;
+            nr += queue->jobs[(queue->first + i) % HL_CREW_QUEUE].volume == volume;
     }
     hl_unlock(&pool->crew.lock);
     return nr;
@@ -95,13 +96,33 @@ static unsigned fill_queues(struct hugelite_volume *vol, uint64_t *ret_fills)
     return claimed;
 }
 
-/* Once the close has dropped the volume's wishes, and not before: what it would drop may be filled. */
+/* The volumes of the process, of which the first is being closed; the other may be NULL. */
+struct closing {
+    const struct hl_volume *volume, *beside;
+};
+
+/* Once the close has dropped the volume's wishes, and not before: what it would drop may be filled.  A
+ * close that does not wait for what is held back is over by then. */
 static void *resume(void *arg)
 {
-    while (nr_wishes_of(arg))
+    const struct closing *closing = arg;
+    double until = test_now() + 20;
+
+    while (nr_wishes_of(closing->volume)) {
+        EXPECT(test_now() < until);
         test_sleep_ms(1);
+    }
     test_sleep_ms(30);
+    if (closing->beside)
+        EXPECT(nr_wishes_of(closing->beside) > 0);
     stop_resume_reads();
+    return NULL;
+}
+
+/* With wishes for what comes next, which are not dropped. */
+static void *warm(void *arg)
+{
+    EXPECT_RC(hugelite_volume_warm(arg, 0, 0, NULL, NULL), 0);
     return NULL;
 }
 
@@ -125,8 +146,9 @@ static void close_with_work(bool with_other)
 {
     struct hugelite_volume *vol, *beside = NULL;
     unsigned claimed, threads = kit_count_threads();
+    struct closing closing = { 0 };
+    pthread_t thread, warmer;
     uint64_t fills;
-    pthread_t thread;
 
     pool = kit_pool(dir, CHUNKS);
     if (with_other)
@@ -134,11 +156,13 @@ static void close_with_work(bool with_other)
     vol = kit_volume(pool, path);
     claimed = fill_queues(vol, &fills);
     EXPECT(kit_count_threads() <= threads + 1 + CPUS);
-    EXPECT_EQ(pthread_create(&thread, NULL, resume, vol), 0);
     if (with_other) {
-        /* A sequence, and with it wishes, which are not dropped. */
-        EXPECT_RC(hugelite_volume_warm(beside, 0, CHUNK, NULL, NULL), 0);
+        EXPECT_EQ(pthread_create(&warmer, NULL, warm, beside), 0);
+        stop_await_held(CPUS + 1);
+        closing.beside = beside->volume;
     }
+    closing.volume = vol->volume;
+    EXPECT_EQ(pthread_create(&thread, NULL, resume, &closing), 0);
     hugelite_volume_close(vol);
     for (uint32_t c = 0; !with_other && c < pool->nr_words; c++)
         EXPECT(hl_chunk_state(atomic_load(&pool->words[c])) != HL_CHUNK_FILLING);
@@ -148,6 +172,8 @@ static void close_with_work(bool with_other)
         EXPECT_EQ(atomic_load(&pool->crew.nr_reserved), 0);
     }
     pthread_join(thread, NULL);
+    if (with_other)
+        pthread_join(warmer, NULL);
 
     vol = kit_volume(pool, path);
     EXPECT_EQ(kit_stat(vol).fills - fills, claimed);

@@ -47,10 +47,11 @@ static void read_at(struct hugelite_volume *vol, uint64_t at)
     EXPECT_PATTERN(page, sizeof page, SEED, at);
 }
 
+/* Once somebody waits for the chunk. */
 static void *resume(void *arg)
 {
-    (void)arg;
-    test_sleep_ms(30);
+    while (kit_stat(arg).waits == 0)
+        test_sleep_ms(1);
     stop_resume_reads();
     return NULL;
 }
@@ -75,7 +76,7 @@ int main(void)
     /* It has the chunk in hand, somebody waits, and it comes to nothing. */
     read_at(vol, 2 * CHUNK + CHUNK / 2);
     stop_await_held(1);
-    EXPECT_EQ(pthread_create(&thread, NULL, resume, NULL), 0);
+    EXPECT_EQ(pthread_create(&thread, NULL, resume, vol), 0);
     kit_verify_chunk(vol, SEED, 2);
     pthread_join(thread, NULL);
     st = kit_stat(vol);
@@ -84,19 +85,26 @@ int main(void)
     EXPECT_EQ(st.errors, 1);
     EXPECT(st.waits > 0);
 
+    /* Nobody waits. */
+    stop_hold_reads();
+    read_at(vol, 4 * CHUNK + CHUNK / 2);
+    stop_await_held(1);
+    stop_resume_reads();
+    kit_await(&failed, 2);
+
     for (unsigned i = 0; i < 60; i++)
         read_at(vol, i * 5 % CHUNKS * CHUNK + (30 + i * 7) * 4096);
     for (unsigned i = 0; i < CHUNKS; i++)
         kit_verify_chunk(vol, SEED, i);
     EXPECT_RC(hugelite_pool_evict(pool, NULL, NULL), 0);
-    for (unsigned i = 0; i < 3; i++) {
+    /* The crew may come too late for what is ahead of the scan. */
+    for (unsigned i = 0, before = atomic_load(&failed); i < 3 || atomic_load(&failed) == before; i++) {
         EXPECT_RC(hugelite_volume_warm(vol, 0, 0, NULL, NULL), 0);
         EXPECT_EQ(kit_resident_chunks(pool), CHUNKS);
         kit_verify_read(vol, SEED);
         EXPECT_RC(hugelite_pool_evict(pool, NULL, NULL), 0);
     }
     fprintf(stderr, "the crew failed %u times\n", atomic_load(&failed));
-    EXPECT(atomic_load(&failed) >= 2);
 
     /* It can again. */
     hl_sys.ioctl = real_ioctl;

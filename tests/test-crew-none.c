@@ -80,7 +80,7 @@ static void without(const char *path, unsigned budget)
     EXPECT_RC(hugelite_volume_map(vol, (const void **)&base), 0);
     for (unsigned i = 2; i < CHUNKS; i++)
         kit_pattern(base + i * CHUNK, CHUNK - 8, SEED, i * CHUNK);
-    test_sleep_ms(5);
+    kit_await_idle(pool);
     EXPECT_EQ(kit_stat(vol).fills - st.fills, CHUNKS);
     EXPECT_EQ(kit_stat(vol).early_reads, 0);
     EXPECT_EQ(kit_stat(vol).errors, 0);

@@ -128,6 +128,7 @@ int main(void)
         for (unsigned chunk = 0; chunk < CHUNKS; chunk++)
             if (chunk != 2)
                 kit_verify_chunk(vol, SEED, chunk);
+        kit_await_idle(pool);
         st = kit_stat(vol);
         fprintf(stderr, "%s: %llu fills, %llu errors\n", ways[i].name,
                 (unsigned long long)st.fills, (unsigned long long)st.errors);

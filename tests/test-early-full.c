@@ -83,7 +83,7 @@ static void stir(const char *path)
             read_page(random_below(BYTES / PAGE) * PAGE);
             reads += 8;
             if (reads > 4 * CHUNKS)
-                test_sleep_ms(1); /* the crew is at it */
+                kit_await_idle(pool); /* the crew is at it */
         }
         break;
     }
@@ -92,6 +92,7 @@ static void stir(const char *path)
     kit_verify(vol, SEED);
     kit_verify_read(vol, SEED);
 
+    kit_await_idle(pool);
     EXPECT_RC(hugelite_pool_evict(pool, NULL, NULL), 0);
     for (unsigned i = 0; i < 100; i++) /* a plain file's chunk has its price */
         read_page(11 * CHUNK + (32 + random_below(400)) * PAGE);

@@ -74,6 +74,7 @@ static void with_shape(const struct shape *shape)
     for (unsigned turn = 0; turn < 4; turn++) {
         struct hugelite_volume *fresh = kit_volume(pool, path);
 
+        kit_await_idle(pool);
         EXPECT_RC(hugelite_pool_evict(pool, NULL, NULL), 0);
         st = kit_stat(vol);
         for (unsigned i = 0; i < shape->chunks; i++) {

@@ -38,6 +38,7 @@ static void read_at(uint64_t at, uint32_t length)
 
 static void now_and_then(void)
 {
+    const uint64_t patience_ns = hl_patience_ns;
     struct hugelite_volume_stat st = kit_stat(vol);
     const void *data = NULL;
 
@@ -59,15 +60,17 @@ static void now_and_then(void)
     stop_hold_reads();
     read_at(4 * CHUNK + 100 * 4096, 4096);
     stop_await_held(1); /* else he would fill it himself */
+    hl_patience_ns = 20 * 1000 * 1000;
     for (unsigned i = 1; i < 50; i++)
         read_at(4 * CHUNK + (100 + i * 37 % 300) * 4096, 4096);
+    hl_patience_ns = patience_ns;
     stop_resume_reads();
     kit_await_resident(pool, 2);
     st = kit_stat(vol);
     EXPECT_EQ(st.early_reads, 51);
     EXPECT_EQ(st.fills, 2);
     read_at(200 * 4096, 1000);
-    test_sleep_ms(5);
+    kit_await_idle(pool);
     EXPECT_EQ(kit_stat(vol).source_bytes, st.source_bytes + 1000);
     EXPECT_EQ(kit_stat(vol).early_reads, 52);
     EXPECT_EQ(kit_stat(vol).fills, 2);
@@ -125,7 +128,7 @@ static void young(const char *path)
     for (unsigned i = 0; i < 4; i++) /* in order, and none is filled ahead */
         kit_verify_chunk(vol, SEED, i);
     EXPECT_RC(hugelite_volume_warm(vol, 0, 4 * CHUNK, NULL, NULL), 0);
-    test_sleep_ms(20);
+    kit_await_idle(pool);
     st = kit_stat(vol);
     if (test_now() - start < 0.6) { /* it may take its time, and then be old */
         EXPECT_EQ(early, 0);
@@ -141,7 +144,6 @@ int main(void)
     const char *path = test_path(test_dir(), "db");
 
     kit_use_cpus(2);
-    hl_patience_ns = 20 * 1000 * 1000; /* with the crew held back */
     test_file(path, BYTES, SEED);
     kit_age(path);
     pool = kit_pool(test_pool_dir(), 2 * CHUNKS);

@@ -26,11 +26,19 @@ declare -A parts=(
 )
 targets="seekable frames btree json response catalog"
 
+# Each part is compiled once, as many at a time as there are CPUs.
+compile() {
+    { printf '%s\n' "${parts[@]}" | tr -s ' ' '\n' | sort -u | sed "s|.*|$engine/&.c|"
+      printf "$srcdir/fuzz-%s.c\n" no-remote $targets; } |
+        (cd "$tmpdir" && xargs -P "$(nproc)" -n 1 clang "${flags[@]}" -c) >"$tmpdir/log" 2>&1 ||
+        die "cannot compile: $(cat "$tmpdir/log")"
+}
+
 build() {
-    local name sources=("$srcdir/fuzz-$1.c")
-    for name in ${parts[$1]}; do sources+=("$engine/$name.c"); done
-    [ "${parts[$1]}" != "$codec" ] || sources+=("$srcdir/fuzz-no-remote.c")
-    clang "${flags[@]}" "${sources[@]}" -lzstd -lxxhash -llmdb -lpthread -o "$tmpdir/fuzz-$1" \
+    local name objects=("$tmpdir/fuzz-$1.o")
+    for name in ${parts[$1]}; do objects+=("$tmpdir/$name.o"); done
+    [ "${parts[$1]}" != "$codec" ] || objects+=("$tmpdir/fuzz-no-remote.o")
+    clang "${flags[@]}" "${objects[@]}" -lzstd -lxxhash -llmdb -lpthread -o "$tmpdir/fuzz-$1" \
         >"$tmpdir/log-$1" 2>&1
 }
 
@@ -49,6 +57,7 @@ tell() {
         [ ! -e "$input" ] || { echo "${input##*/}:"; base64 "$input"; } >&2
     done
 }
+compile
 set -- $targets
 while [ $# -gt 0 ]; do
     (build "$1" && fuzz "$1") & first=$!

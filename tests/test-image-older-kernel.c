@@ -131,8 +131,11 @@ int main(int argc, char **argv)
     kit_verify(vol, SEED);
     kit_verify(vol, SEED);
     EXPECT(atomic_load(&no_memory) > 0);
-    EXPECT_EQ(kit_resident_chunks(pool), PAGES - 1);
-    while ((rc = hugelite_volume_fetch(vol, nr * CHUNK, 8, &data)) == 0)
+    kit_await_idle(pool);
+    /* One may have left for a fill ahead that then found no page. */
+    EXPECT(kit_resident_chunks(pool) == PAGES - 1 || kit_resident_chunks(pool) == PAGES - 2);
+    /* Not in sequence: the crew is to have no part in it. */
+    while ((rc = hugelite_volume_fetch(vol, nr * 5 % CHUNKS * CHUNK, 8, &data)) == 0)
         held[nr++] = data;
     EXPECT_RC(rc, -EBUSY);
     EXPECT_EQ(nr, PAGES - 1);

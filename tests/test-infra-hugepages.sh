@@ -47,7 +47,7 @@ start_holder() {
     expect "held 5" "$(tail -n 1 "$state")" "the state file"
 }
 gone() {
-    for _ in {1..100}; do [ -e /proc/$1 ] || return 0; sleep 0.1; done
+    for _ in {1..600}; do [ -e /proc/$1 ] || return 0; sleep 0.1; done
     return 1
 }
 

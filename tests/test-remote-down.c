@@ -10,7 +10,7 @@
 
 #define BYTES (6 * CHUNK)
 #define SEED 21
-#define TIMEOUT 2
+#define TIMEOUT 10
 
 static const char *www;
 

@@ -57,7 +57,6 @@ static void expect_refused(struct hugelite_pool *pool, const char *scheme, const
 {
     const char *host = strstr(base, "://") + 3;
     struct hugelite_volume *vol = NULL;
-    double began = test_now();
     char url[256];
 
     snprintf(url, sizeof url, "%s://%s%s/x.db", scheme, user, host);
@@ -65,7 +64,6 @@ static void expect_refused(struct hugelite_pool *pool, const char *scheme, const
     fprintf(stderr, "%s: %s\n", strerrorname_np(-rc), hugelite_error());
     EXPECT_CONTAINS(hugelite_error(), words);
     EXPECT(!strstr(hugelite_error(), "sesame") && !strstr(hugelite_error(), "swordfish"));
-    EXPECT(test_now() - began < 15);
 }
 
 /* Without the CA, and with the wrong scheme. */

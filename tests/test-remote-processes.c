@@ -10,6 +10,8 @@
  */
 #include "test-remote-common.h"
 
+#include "transfer.h"
+
 #define READERS 8
 #define CHUNKS 12
 #define BYTES (CHUNKS * CHUNK - 3 * 8)
@@ -96,7 +98,7 @@ static void run(const char *www, const char *ending)
     seen.bytes += kit_origin_stat(origin).bytes;
     EXPECT(seen.bytes + 512 * 1024 >= st.source_bytes);
     EXPECT(seen.bytes <= st.source_bytes + 512 * 1024);
-    EXPECT(TEST_SANITIZED || slowest <= 3 * fastest + 0.3);
+    EXPECT(slowest <= 3 * fastest + 10); /* nobody waits until a deadline */
     kit_verify(vol, SEED);
     EXPECT_EQ(kit_stat(vol).fills, CHUNKS);
     hugelite_volume_close(vol);
@@ -110,6 +112,7 @@ int main(void)
     const char *www = test_dir();
 
     remote_begin(20, false);
+    hl_stall_ns = 0; /* bytes are counted */
     for (unsigned kind = 0; kind < 2; kind++)
         run(www, remote_endings[kind]);
     return 0;

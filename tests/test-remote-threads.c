@@ -51,10 +51,10 @@ static void *read_on(void *arg)
 int main(void)
 {
     const char *www = test_dir();
-    double until = test_now() + kit_seconds(2);
     struct hugelite_pool_stat st;
     pthread_t threads[THREADS];
     struct kit_origin *origin;
+    double until;
 
     remote_begin(20, true);
     remote_object(www, "x.db", BYTES, SEED);
@@ -68,7 +68,8 @@ int main(void)
     pool = kit_pool(test_pool_dir(), 16);
     for (uintptr_t i = 0; i < THREADS; i++)
         EXPECT_EQ(pthread_create(&threads[i], NULL, read_on, (void *)i), 0);
-    while (test_now() < until) {
+    until = test_now() + kit_seconds(2);
+    while (test_now() < until || kit_origin_stat(origin).requests <= 10) {
         test_sleep_ms(50);
         EXPECT_RC(hugelite_pool_evict(pool, NULL, NULL), 0);
         EXPECT_RC(hugelite_pool_stat(pool, &st), 0);
@@ -77,7 +78,6 @@ int main(void)
     for (unsigned i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);
     fprintf(stderr, "%u requests\n", (unsigned)kit_origin_stat(origin).requests);
-    EXPECT(kit_origin_stat(origin).requests > 10);
     EXPECT_STR(st.notice, "");
     kit_audit_empty(pool);
     hugelite_pool_close(pool);

@@ -114,7 +114,6 @@ static void check_renewal(void)
 {
     pthread_t asker;
     struct hl_s3 *s3;
-    uint64_t begin;
 
     use("other2");
     issue("B", 3600);
@@ -129,12 +128,10 @@ static void check_renewal(void)
     s3 = opened();
     signs(s3, "C:hush");
     issue("D", 3600);
-    kit_aws_write(test_path(dir, "delay_ms"), "200");
+    kit_aws_write(test_path(dir, "delay_ms"), "600");
     EXPECT_EQ(pthread_create(&asker, NULL, refresh, s3), 0);
     usleep(100 * 1000);
-    begin = hl_now_ns();
-    hl_s3_refresh(s3); /* does not wait for it */
-    EXPECT(TEST_SANITIZED || elapsed_ms(begin) < 100);
+    hl_s3_refresh(s3); /* does not wait for it, or it would sign with D */
     signs(s3, "C:hush");
     EXPECT_EQ(pthread_join(asker, NULL), 0);
     kit_aws_write(test_path(dir, "delay_ms"), "0");

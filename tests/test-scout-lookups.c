@@ -10,6 +10,7 @@
 #include "kit-origin.h"
 #include "kit.h"
 #include "scout-kit.h"
+#include "transfer.h"
 
 #include <sqlite3.h>
 #include <stdio.h>
@@ -35,16 +36,6 @@ static void look_up(sqlite3 *db, sqlite3_stmt *statement, int64_t id)
     EXPECT_EQ(sqlite3_reset(statement), SQLITE_OK);
 }
 
-static void await_back(void)
-{
-    double end = test_now() + 20;
-
-    while (sk_count_scouts(getpid())) {
-        EXPECT(test_now() < end);
-        test_sleep_ms(2);
-    }
-}
-
 static void check(const char *name)
 {
     sqlite3_stmt *statement;
@@ -62,7 +53,7 @@ static void check(const char *name)
     first = requests() - first;
     for (int i = 0; i < FIRST; i++)
         look_up(db, statement, 1 + i * (ROWS / FIRST));
-    await_back();
+    sk_await_scouts();
 
     before = requests();
     for (int i = 0; i < LOOKUPS; i++)
@@ -83,6 +74,7 @@ int main(void)
     sk_db(test_path(dir, "plain.db"), ROWS);
     sk_pack(test_path(dir, "plain.db"), test_path(dir, "packed.db.zst"));
     origin = kit_origin(dir);
+    hl_stall_ns = 0; /* requests are counted */
     EXPECT_EQ(hugelite_vfs_register(0), SQLITE_OK);
     sk_use_state(true);
     check("/plain.db");

@@ -45,35 +45,33 @@ static void end_under_way(void)
               0);
     EXPECT_EQ(pthread_create(&reader, NULL, read_waiting, NULL), 0);
     EXPECT_EQ(pthread_create(&borrower, NULL, borrow_waiting, NULL), 0);
-    test_sleep_ms(200);
+    stage_await_bytes(&reports, 5 * MIB);
     began = test_now();
     hl_stage_end(stage);
-    EXPECT(test_now() - began < 0.5);
+    EXPECT(test_now() - began < 10); /* the rest would fail after 20 */
     EXPECT(!reports.ended);
     src_end = reports.src_end;
-    EXPECT(src_end >= 5 * MIB);
     EXPECT_EQ(pthread_join(reader, NULL), 0);
     EXPECT_EQ(pthread_join(borrower, NULL), 0);
-    test_sleep_ms(50);
+    stage_await_idle(origin);
     EXPECT_EQ(reports.src_end, src_end);
-    EXPECT_EQ(kit_origin_stat(origin).in_flight, 0);
     kit_origin_order(origin, "clear");
 }
 
-/* With four requests at a time, one of them for readers, idle ones take all the others. */
+/* Of four requests at a time idle ones take two.  The reader's is not behind the other seven, two by
+ * two, which is four seconds. */
 static void hurry(void)
 {
     struct hl_stage *stages[8];
     double began;
 
-    kit_origin_order(origin, "latency_ms=300");
+    kit_origin_order(origin, "latency_ms=1000");
     for (unsigned i = 0; i < 8; i++)
         EXPECT_RC(hl_stage_begin(source, (2 + i) * MIB, 64 * KIB, HL_IDLE, NULL, NULL, &stages[i]),
                   0);
     began = test_now();
     stage_read(source, SEED, 9 * MIB, 64 * KIB);
-    if (!TEST_SANITIZED)
-        EXPECT(test_now() - began < 0.55); /* not behind the other seven, two by two */
+    EXPECT(test_now() - began < 3.5);
     for (unsigned i = 0; i < 8; i++)
         hl_stage_end(stages[i]);
     kit_origin_order(origin, "clear");
@@ -84,9 +82,11 @@ static void wait_in_vain(void)
     char bytes[64];
     double began = test_now();
 
+    setenv("HUGELITE_HTTP_TIMEOUT", "1", 1);
     kit_origin_order(origin, "fault hang=yes");
     EXPECT_RC(source->ops->read(source, MIB, sizeof bytes, bytes), -ETIMEDOUT);
-    EXPECT(test_now() - began < 4);
+    EXPECT(test_now() - began < 15);
+    setenv("HUGELITE_HTTP_TIMEOUT", "20", 1);
     kit_origin_order(origin, "clear");
 }
 
@@ -111,7 +111,8 @@ int main(void)
     const char *dir = test_dir();
     const void *small, *large;
 
-    remote_begin(2, false);
+    remote_begin(20, false);
+    hl_stall_ns = 0; /* so that a stall lasts */
     setenv("HUGELITE_HTTP_REQUESTS", "4", 1);
     remote_object(dir, "x.db", BYTES, SEED);
     origin = kit_origin(dir);

@@ -42,6 +42,6 @@ grep -q "userfaultfd  problem .*system call: Operation not permitted" "$tmpdir/o
     die "$(cat "$tmpdir/out")"
 grep -A1 "userfaultfd  problem" "$tmpdir/out" | grep -q -- "-> .*/dev/userfaultfd" ||
     die "$(cat "$tmpdir/out")"
-expect_status 1 timeout 20 $as "$python" "$srcdir/test-tools-seccomp.py" "$HUGELITE" \
+expect_status 1 timeout 60 $as "$python" "$srcdir/test-tools-seccomp.py" "$HUGELITE" \
     sql "$tmpdir/x.db" "SELECT count(*) FROM t"
 grep -q "userfaultfd" "$tmpdir/err" || die "it does not say why: $(cat "$tmpdir/err")"

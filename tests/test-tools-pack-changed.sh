@@ -12,18 +12,24 @@ make_db original 30000
 
 # stopped ARGUMENT...: pack x.db to y, stopped on the way; tried again if it was too fast
 stopped() {
-    local try i
+    local try i state
     for ((try = 0; try < 20; try++)); do
         rm -f y x.db x.db-wal
         cp original x.db
         "$HUGELITE" pack x.db y --level 15 --threads 1 "$@" >out 2>err &
         pack=$!
-        for ((i = 0; i < 1000; i++)); do
+        for ((i = 0; i < 10000; i++)); do
             [ -z "$(compgen -G '.y.pack-*')" ] || break
             sleep 0.002
         done
         kill -STOP $pack 2>/dev/null || true
-        [ -e y ] || return 0
+        state=
+        until [ "$state" = T ] || [ "$state" = Z ]; do
+            state=$(awk '{ print $3 }' /proc/$pack/stat)
+        done
+        # Its mode is the last thing but its name: until then it has not looked at IN again.
+        [ $state = Z ] || [ "$(stat -c %a .y.pack-* 2>/dev/null)" != 600 ] || return 0
+        kill -CONT $pack
         wait $pack
     done
     die "it was too fast to be stopped"
@@ -95,8 +101,8 @@ rm -f y x.db
 cp original x.db
 "$HUGELITE" pack x.db sub/y --level 15 --threads 1 >out 2>err &
 pack=$!
-for ((i = 0; i < 1000; i++)); do
-    [ -z "$(compgen -G 'sub/.y.pack-*')" ] || break
+for ((i = 0; i < 10000; i++)); do
+    [ -z "$(find sub -name '.y.pack-*' -size +0)" ] || break     # it has begun to write
     sleep 0.002
 done
 kill -STOP $pack

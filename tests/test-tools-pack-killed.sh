@@ -12,9 +12,9 @@ make_db x.db 25000
 expect_status 0 "$HUGELITE" pack x.db whole
 
 hidden() { compgen -G '.y.pack-*' || true; }
-begun() {    # wait for a hidden file of that many, at most two seconds
+begun() {    # wait for a hidden file of that many, at most half a minute or so
     local i
-    for ((i = 0; i < 1000; i++)); do
+    for ((i = 0; i < 10000; i++)); do
         [ "$(hidden | wc -l)" -lt "$1" ] || return 0
         sleep 0.002
     done

@@ -11,7 +11,7 @@ requires sqlite3 python3 zstd
 cd "$tmpdir"
 
 refused() {   # WORDS NAME: in at most some seconds, with nothing written
-    expect_status 1 timeout 20 "$HUGELITE" pack "$2" y
+    expect_status 1 timeout 60 "$HUGELITE" pack "$2" y
     grep -q "^hugelite pack: $2: $1" err || die "$2: $(cat err)"
     [ ! -e y ] && [ -z "$(find . -name '.*.pack-*')" ] || die "$2: something was written"
 }

@@ -13,7 +13,7 @@ mkdir d
 bad() {   # WORDS ARGUMENT...: fails with these words in one line, and leaves nothing
     local words=$1
     shift
-    expect_status 1 timeout 20 "$HUGELITE" pack "$@"
+    expect_status 1 timeout 60 "$HUGELITE" pack "$@"
     grep -q "^hugelite pack: .*$words" err || die "pack $*: $(cat err)"
     expect 1 "$(wc -l <err)" "lines of pack $*"
     [ ! -s out ] || die "pack $*: stdout: $(cat out)"

@@ -2,7 +2,7 @@
 """Run a command on a terminal of its own and talk to it, as a script on stdin says:
     expect REGEX    wait until this appears in what was written since the last expect
     send TEXT       type this (with escapes as in Python)
-What the command writes goes to stdout.  Exit status: the command's; 124 after 30 seconds."""
+What the command writes goes to stdout.  Exit status: the command's; 124 after 90 seconds."""
 import os
 import pty
 import re
@@ -15,7 +15,7 @@ if pid == 0:
     os.execv(sys.argv[1], sys.argv[1:])
 
 seen = b""
-deadline = time.monotonic() + 30
+deadline = time.monotonic() + 90
 
 
 def read():

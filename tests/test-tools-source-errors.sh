@@ -11,11 +11,11 @@ make_db good.db 10
 
 bad() {   # WORDS SOURCE: warm and sql both name the source and say the words
     local words=$1 source=$2
-    expect_status 1 timeout 20 "$HUGELITE" warm "$source"
+    expect_status 1 timeout 60 "$HUGELITE" warm "$source"
     grep -q "^hugelite warm: .*$source.*$words" err || die "warm $source: $(cat err)"
     expect 1 "$(wc -l <err)" "lines of warm $source"
     [ ! -s out ] || die "warm $source: stdout: $(cat out)"
-    expect_status 1 timeout 20 "$HUGELITE" sql "$source" "SELECT * FROM sqlite_schema"
+    expect_status 1 timeout 60 "$HUGELITE" sql "$source" "SELECT * FROM sqlite_schema"
     grep -q "^hugelite sql: .*$source.*$words" err || die "sql $source: $(cat err)"
     [ ! -s out ] || die "sql $source: stdout: $(cat out)"
 }

@@ -59,12 +59,12 @@ expect_status 0 "$HUGELITE" sql x.db --mode column "WITH RECURSIVE n(i) AS (SELE
 expect $((2501 * 2500 / 2)) "$(awk '{ s += $1 } END { print s }' out)" "sum of 2500 rows"
 
 # Whoever stops reading ends the query too: this one would never end.
-timeout 20 "$HUGELITE" sql x.db "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
+timeout 60 "$HUGELITE" sql x.db "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
     SELECT i FROM n" 2>/dev/null | head -n 1 >out || true
 expect 1 "$(cat out)" "first row"
 if [ -e /dev/full ]; then
     status=0
-    timeout 20 "$HUGELITE" sql x.db "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
+    timeout 60 "$HUGELITE" sql x.db "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
         SELECT i FROM n" >/dev/full 2>err || status=$?
     expect 1 $status "writing to /dev/full"
 fi

