@@ -13,8 +13,9 @@
  * early so often that a fill would have been cheaper by now.  When others would have
  * to leave, it must have been read early EARNS times lately, while the average chunk was once or
  * twice: with uniform reads of more data than the pool holds, next to none is; what is hot soon is.
- * The counts are this process's own, and hints: they are halved when as many reads have
- * come as there are chunks, by whoever counts that read, and races lose a count.
+ * The counts are all processes', and hints: they lie in the words of the EMPTY chunks, with the time of
+ * the last one, and time goes on by one when as many reads have come as the volume has chunks; a count is
+ * halved for each step of it when it is next looked at.  Races lose a count.
  *
  * Entry points: admission.h.  See also: volume.c (asks), crew.c (does).
  */
@@ -22,6 +23,7 @@
 
 #include "admission.h"
 
+#include "chunk.h"
 #include "error.h"
 #include "layout.h"
 
@@ -32,10 +34,10 @@ enum {
     LIKELY = 2,         /* steps from one chunk to the next */
     CERTAIN = 3,
     EDGE = 64 * 1024,   /* bytes: interior pages may lie between */
-    EARNS = 12,
-    WISHED = 0x80,      /* bit of a count: the chunk waits to be filled */
+    EARNS = 16,         /* from replays: bench/README.md */
+    WISHED = 0x80,      /* flag: the chunk waits to be filled */
     DAMAGED = 0x40,
-    COUNT = 0x3f,
+    COUNT = 0xff,
 };
 
 /* ---- sequences ------------------------------------------------------------- */
@@ -119,77 +121,94 @@ struct hl_ahead hl_sequence_touch(struct hl_sequences *sequences, uint64_t offse
 
 /* ---- touches ---------------------------------------------------------------- */
 
-int hl_touches_init(struct hl_touches *touches, uint32_t nr_chunks)
+int hl_touches_init(struct hl_touches *touches, _Atomic uint64_t *words, _Atomic uint32_t *clock,
+                    uint32_t nr_chunks)
 {
-    if (!touches->counts)
-        touches->counts = calloc(nr_chunks, sizeof *touches->counts);
+    if (!touches->flags)
+        touches->flags = calloc(nr_chunks, sizeof *touches->flags);
+    touches->words = words;
+    touches->clock = clock;
     touches->nr_chunks = nr_chunks;
-    return touches->counts ? 0 : hl_error(ENOMEM, "no memory for its table of chunks");
+    return touches->flags ? 0 : hl_error(ENOMEM, "no memory for its table of chunks");
 }
 
 void hl_touches_free(struct hl_touches *touches)
 {
-    free((void *)touches->counts);
+    free((void *)touches->flags);
 }
 
-/* All relaxed: each count stands for itself.  A race loses a count, never another's bit. */
-static void set_count(struct hl_touches *touches, uint32_t chunk, uint8_t was, unsigned count)
+static unsigned time_of(const struct hl_touches *touches)
 {
-    atomic_compare_exchange_weak_explicit(&touches->counts[chunk], &was,
-                                          (uint8_t)((was & ~COUNT) | count),
-                                          memory_order_relaxed, memory_order_relaxed);
+    return atomic_load_explicit(touches->clock, memory_order_relaxed) / touches->nr_chunks & COUNT;
 }
 
-static void halve_all(struct hl_touches *touches)
+/* Of the word of an EMPTY chunk. */
+static unsigned count_in(uint64_t word, unsigned time)
 {
-    for (uint32_t i = 0; i < touches->nr_chunks; i++) {
-        uint8_t was = atomic_load_explicit(&touches->counts[i], memory_order_relaxed);
+    unsigned steps = (time - (unsigned)(word >> HL_CHUNK_TIME_SHIFT)) & COUNT;
 
-        if (was & COUNT)
-            set_count(touches, i, was, (was & COUNT) / 2);
-    }
+    return steps < 8 ? (word >> HL_CHUNK_READS_SHIFT & COUNT) >> steps : 0;
+}
+
+/* All relaxed: each count stands for itself, and whoever claims the chunk compares the whole word. */
+static unsigned add_count(struct hl_touches *touches, uint32_t chunk)
+{
+    _Atomic uint64_t *word = &touches->words[chunk];
+    uint64_t seen = atomic_load_explicit(word, memory_order_relaxed), next;
+    unsigned time = time_of(touches), count = count_in(seen, time) + 1;
+
+    if (hl_chunk_state(seen) != HL_CHUNK_EMPTY)
+        return COUNT; /* somebody has found it worth its place */
+    if (count > COUNT)
+        count = COUNT;
+    next = (seen & ~HL_CHUNK_EARLY_MASK) | (uint64_t)count << HL_CHUNK_READS_SHIFT |
+           (uint64_t)time << HL_CHUNK_TIME_SHIFT;
+    atomic_compare_exchange_weak_explicit(word, &seen, next, memory_order_relaxed,
+                                          memory_order_relaxed);
+    return count;
 }
 
 bool hl_touches_earn(struct hl_touches *touches, uint32_t chunk, bool room, unsigned price)
 {
-    uint8_t was = atomic_load_explicit(&touches->counts[chunk], memory_order_relaxed);
-    unsigned count = was & COUNT;
+    unsigned count = add_count(touches, chunk);
 
-    if (count < COUNT)
-        set_count(touches, chunk, was, count + 1);
-    if (!room && atomic_fetch_add_explicit(&touches->total, 1, memory_order_relaxed) + 1 >=
-                     touches->nr_chunks) {
-        atomic_store_explicit(&touches->total, 0, memory_order_relaxed);
-        halve_all(touches);
-    }
-    return count + 1 >= (room ? price : EARNS);
+    if (!room)
+        atomic_fetch_add_explicit(touches->clock, 1, memory_order_relaxed);
+    return count >= (room ? price : EARNS);
 }
 
 unsigned hl_touches_count(const struct hl_touches *touches, uint32_t chunk)
 {
-    return atomic_load_explicit(&touches->counts[chunk], memory_order_relaxed) & COUNT;
+    uint64_t word = atomic_load_explicit(&touches->words[chunk], memory_order_relaxed);
+
+    return hl_chunk_state(word) == HL_CHUNK_EMPTY ? count_in(word, time_of(touches)) : 0;
+}
+
+bool hl_touches_earned(const struct hl_touches *touches, uint64_t word)
+{
+    return hl_chunk_state(word) == HL_CHUNK_EMPTY && count_in(word, time_of(touches)) >= EARNS / 2;
 }
 
 void hl_touches_damage(struct hl_touches *touches, uint32_t chunk)
 {
-    atomic_fetch_or_explicit(&touches->counts[chunk], DAMAGED, memory_order_relaxed);
+    atomic_fetch_or_explicit(&touches->flags[chunk], DAMAGED, memory_order_relaxed);
 }
 
 bool hl_touches_damaged(const struct hl_touches *touches, uint32_t chunk)
 {
-    return atomic_load_explicit(&touches->counts[chunk], memory_order_relaxed) & DAMAGED;
+    return atomic_load_explicit(&touches->flags[chunk], memory_order_relaxed) & DAMAGED;
 }
 
 bool hl_touches_wish(struct hl_touches *touches, uint32_t chunk)
 {
-    return !(atomic_fetch_or_explicit(&touches->counts[chunk], WISHED, memory_order_relaxed) &
+    return !(atomic_fetch_or_explicit(&touches->flags[chunk], WISHED, memory_order_relaxed) &
              WISHED);
 }
 
 bool hl_touches_unwish(struct hl_touches *touches, uint32_t chunk)
 {
-    if (!(atomic_load_explicit(&touches->counts[chunk], memory_order_relaxed) & WISHED))
+    if (!(atomic_load_explicit(&touches->flags[chunk], memory_order_relaxed) & WISHED))
         return false;
-    return atomic_fetch_and_explicit(&touches->counts[chunk], (uint8_t)~WISHED,
+    return atomic_fetch_and_explicit(&touches->flags[chunk], (uint8_t)~WISHED,
                                      memory_order_relaxed) & WISHED;
 }

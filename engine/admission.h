@@ -41,22 +41,28 @@ struct hl_ahead {
 struct hl_ahead hl_sequence_touch(struct hl_sequences *sequences, uint64_t offset, uint32_t window,
                                   uint32_t batch, uint32_t nr_chunks);
 
-/* ---- touches: one count for each chunk and process -------------------------- */
+/* ---- touches: a count for each chunk ------------------------------------------ */
 
 struct hl_touches {
-    _Atomic uint8_t *counts; /* of early reads, lately */
-    _Atomic uint32_t total;  /* since all were halved */
+    _Atomic uint8_t *flags;  /* of this process */
+    _Atomic uint64_t *words; /* shared: of chunk 0; an EMPTY one has the count of its early reads */
+    _Atomic uint32_t *clock; /* shared: early reads for which others would have had to leave */
     uint32_t nr_chunks;
 };
 
-int hl_touches_init(struct hl_touches *touches, uint32_t nr_chunks); /* again is fine */
+/* Again is fine. */
+int hl_touches_init(struct hl_touches *touches, _Atomic uint64_t *words, _Atomic uint32_t *clock,
+                    uint32_t nr_chunks);
 void hl_touches_free(struct hl_touches *touches);
 
 /* Count an early read of a chunk.  Does the chunk earn its place?  It does after `price` reads when there
  * is room; else only if it is read much more than others. */
 bool hl_touches_earn(struct hl_touches *touches, uint32_t chunk, bool room, unsigned price);
 
-/* Early reads of a chunk, lately. */
+/* Had a chunk been read early so often, when its word was this, that it needs no probation? */
+bool hl_touches_earned(const struct hl_touches *touches, uint64_t word);
+
+/* Early reads of a chunk that is EMPTY, lately. */
 unsigned hl_touches_count(const struct hl_touches *touches, uint32_t chunk);
 
 /* A frame of the chunk is damaged: no fill of it can succeed. */

@@ -901,7 +901,7 @@ static int open_quietly(struct hl_catalog *catalog, const char *dir, int dir_fd,
 {
     int rc;
 
-    if (mkdirat(dir_fd, "catalog", 0700) == 0) {
+    if (hl_sys.mkdirat(dir_fd, "catalog", 0700) == 0) {
         if (mode & S_IWGRP && fchmodat(dir_fd, "catalog", 02770, 0) < 0)
             return hl_error(errno, "cannot make a directory in it: %s", strerror(errno));
     } else if (errno != EEXIST) {

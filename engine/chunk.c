@@ -62,6 +62,14 @@ static uint64_t claimed_by(const struct hugelite_pool *pool, enum hl_chunk_state
     return pool->owner | state | (seen & HL_CHUNK_WAITERS);
 }
 
+/* What the empty word knew decides what becomes of the chunk when it is full. */
+static uint64_t claimed_to_fill(const struct hl_volume *volume, uint64_t seen)
+{
+    return claimed_by(volume->pool, HL_CHUNK_FILLING, seen) |
+           (hl_replacement_is_ghost(volume->pool, seen) ? HL_CHUNK_RETURNED : 0) |
+           (hl_touches_earned(&volume->touches, seen) ? HL_CHUNK_EARNED : 0);
+}
+
 /* End a claim of ours.  exchange, because a waiter may set its bit meanwhile. */
 static void settle_word(_Atomic uint64_t *word, uint64_t next)
 {
@@ -122,12 +130,14 @@ static int abandon(const struct hl_fill *f, int rc)
 static int fill_and_publish(const struct hl_fill *f)
 {
     struct hl_volume *volume = f->volume;
+    _Atomic uint64_t *word = &volume->pool->words[volume->first + f->index];
     uint32_t ticket = 0;
+    uint64_t policy;
     int rc;
 
     /* The ticket before the read: when there is no room, that is known at once, and when
      * more fill than there is room for, some wait. */
-    rc = hl_replacement_take(volume->pool, volume->first + f->index,
+    rc = hl_replacement_take(volume->pool, volume->slot, volume->first + f->index,
                              f->asked ? hl_patience_ns : 0, &ticket);
     if (rc == -EBUSY)
         hl_replacement_note_full(volume->pool);
@@ -141,10 +151,11 @@ static int fill_and_publish(const struct hl_fill *f)
     if (rc < 0)
         return abandon(f, rc);
     hl_count(&volume->slot->stats.fills, 1);
-    /* REFERENCED in any case: what is filled ahead must not leave before it is used. */
-    settle_word(&volume->pool->words[volume->first + f->index],
-                HL_CHUNK_RESIDENT | HL_CHUNK_REFERENCED | (f->asked ? 0 : HL_CHUNK_AHEAD) |
-                    (uint64_t)ticket << HL_CHUNK_TICKET_SHIFT);
+    policy = hl_replacement_enter(atomic_load_explicit(word, memory_order_relaxed), !f->asked);
+    settle_word(word, HL_CHUNK_RESIDENT | policy | (f->asked ? 0 : HL_CHUNK_AHEAD) |
+                          (uint64_t)ticket << HL_CHUNK_TICKET_SHIFT);
+    if (policy & HL_CHUNK_FRESH)
+        hl_replacement_entered(volume->pool, ticket);
     return 0;
 }
 
@@ -203,7 +214,7 @@ static int claim_and_fill(struct hl_volume *volume, uint32_t index, uint64_t see
     if (whole) {
         if (claim(word, seen, claimed_by(pool, HL_CHUNK_EVICTING, seen)))
             put_back(volume, index);
-    } else if (claim(word, seen, claimed_by(pool, HL_CHUNK_FILLING, seen))) {
+    } else if (claim(word, seen, claimed_to_fill(volume, seen))) {
         rc = fill_claimed(volume, index, hl_chunk_state(seen) != HL_CHUNK_EMPTY, asked,
                           if_room);
     }
@@ -220,6 +231,9 @@ int hl_chunk_make_resident(struct hl_volume *volume, uint32_t index, uint64_t de
     bool waited = false;
     int rc;
 
+    if (pool->uncached)
+        return hl_error(EPERM, "%s: chunk %u cannot be filled: %s", volume->source->name, index,
+                        pool->uncached_why);
     for (;;) {
         uint64_t seen = load(word);
 
@@ -273,8 +287,9 @@ int hl_chunk_make_resident(struct hl_volume *volume, uint32_t index, uint64_t de
 /* Nobody has the chunk, or somebody who is dead. */
 static bool wants_filling(const struct hl_volume *volume, uint64_t word)
 {
-    return hl_chunk_state(word) == HL_CHUNK_EMPTY ||
-           (is_claimed(word) && !hl_member_alive(volume->pool, word & HL_OWNER_MASK));
+    return !volume->pool->uncached &&
+           (hl_chunk_state(word) == HL_CHUNK_EMPTY ||
+            (is_claimed(word) && !hl_member_alive(volume->pool, word & HL_OWNER_MASK)));
 }
 
 /* A wish has come to its turn: fill, unless somebody has done it or there is no room any more. */
@@ -313,7 +328,7 @@ bool hl_chunk_claim_haul(struct hl_volume *volume, uint32_t index)
 
     /* What a dead evictor left whole is put back by whoever needs it. */
     if (whole || !wants_filling(volume, seen) || hl_touches_damaged(&volume->touches, index) ||
-        !claim(word, seen, claimed_by(pool, HL_CHUNK_FILLING, seen)))
+        !claim(word, seen, claimed_to_fill(volume, seen)))
         return false;
     hl_touches_unwish(&volume->touches, index);
     if (hl_chunk_state(seen) != HL_CHUNK_EMPTY &&
@@ -399,7 +414,7 @@ int hl_chunk_serve_early(struct hl_volume *volume, uint64_t offset, uint32_t len
         return 1;
     hl_quiet_begin();
     if (hl_crew_reserve(&pool->crew)) {
-        if (claim(word, seen, claimed_by(pool, HL_CHUNK_FILLING, seen)))
+        if (claim(word, seen, claimed_to_fill(volume, seen)))
             rc = serve_and_post(volume, offset, length, if_room, bytes);
         else
             hl_crew_unreserve(&pool->crew);
@@ -456,6 +471,20 @@ static int by_chunk(const void *a, const void *b)
     return x->chunk < y->chunk ? -1 : x->chunk > y->chunk;
 }
 
+/* It cannot leave now: a reader holds it, or it cannot be punched.  What was an orphan's is one again. */
+static void give_back(struct hugelite_pool *pool, const struct hl_victim *victim)
+{
+    uint64_t word = victim->was & ~(uint64_t)HL_CHUNK_WAITERS;
+    bool resident = hl_chunk_state(word) == HL_CHUNK_RESIDENT;
+
+    /* To be held is to be used, but for who only passes through. */
+    if (resident && !(word & HL_CHUNK_FRESH))
+        word |= HL_CHUNK_REFERENCED;
+    settle_word(&pool->words[victim->chunk], word);
+    if (resident && (word & HL_CHUNK_FRESH))
+        hl_replacement_entered(pool, victim->ticket);
+}
+
 unsigned hl_chunk_evict(struct hugelite_pool *pool, struct hl_victim *victims, unsigned nr)
 {
     uint32_t chunks[HL_VICTIMS] = { 0 };
@@ -469,8 +498,7 @@ unsigned hl_chunk_evict(struct hugelite_pool *pool, struct hl_victim *victims, u
 
     for (unsigned i = 0; i < nr; i++) {
         if (held >> i & 1)
-            settle_word(&pool->words[chunks[i]],
-                        (victims[i].was | HL_CHUNK_REFERENCED) & ~(uint64_t)HL_CHUNK_WAITERS);
+            give_back(pool, &victims[i]);
         else
             victims[left++] = victims[i];
     }
@@ -494,15 +522,14 @@ unsigned hl_chunk_evict(struct hugelite_pool *pool, struct hl_victim *victims, u
         for (unsigned v = i; v < i + run; v++) {
             _Atomic uint64_t *word = &pool->words[victims[v].chunk];
 
-            if (rc < 0 && slot && hl_chunk_state(victims[v].was) == HL_CHUNK_RESIDENT) {
-                /* Still there; no harm, but it cannot leave now. */
-                settle_word(word, victims[v].was & ~(uint64_t)HL_CHUNK_WAITERS);
+            if (rc < 0 && slot) {
+                give_back(pool, &victims[v]);
                 continue;
             }
             /* The ticket before the word: once the word says EMPTY, a sweep may
              * take a ticket that still points here for a stale one. */
             hl_replacement_free(pool, victims[v].ticket, victims[v].ticket_word);
-            settle_word(word, HL_CHUNK_EMPTY);
+            settle_word(word, HL_CHUNK_EMPTY | hl_replacement_ghost(pool));
             if (slot)
                 hl_count(&slot->stats.evictions, 1);
             gone++;

@@ -8,8 +8,8 @@
  *    63            32 31        16 15      8 7        0
  *   +----------------+------------+---------+----------+
  *   | generation     | member     | errno   | flags  st|   FILLING, EVICTING
- *   | ticket         | 0          | 0       | flags  st|   RESIDENT
- *   | 0              | 0          | errno   | flags  st|   EMPTY
+ *   | ticket         | 0          | lives   | flags  st|   RESIDENT
+ *   | ghost          | time reads | errno   | flags  st|   EMPTY
  *   +----------------+------------+---------+----------+
  *
  * The low half is the futex.
@@ -39,6 +39,21 @@ enum hl_chunk_state {
 #define HL_CHUNK_AHEAD 0x40u      /* RESIDENT, filled by the crew: its first touch is yet to come */
 #define HL_CHUNK_ERROR_SHIFT 8
 #define HL_CHUNK_TICKET_SHIFT 32
+
+/* Of replacement.c.  RESIDENT: rounds of the hand that it stays without being used, and whether it is on
+ * probation still.  FILLING: it was evicted only lately; it has earned its place by early reads.  EMPTY: when
+ * it was evicted, in evictions of the pool, so that no table of ghosts is needed. */
+#define HL_CHUNK_LIFE 0x100u
+#define HL_CHUNK_LIVES 0x300u
+#define HL_CHUNK_FRESH 0x400u
+#define HL_CHUNK_RETURNED 0x800u
+#define HL_CHUNK_EARNED 0x1000u
+#define HL_CHUNK_GHOST_SHIFT 32
+
+/* Of admission.c.  EMPTY: early reads, and the time of the last one. */
+#define HL_CHUNK_READS_SHIFT 16
+#define HL_CHUNK_TIME_SHIFT 24
+#define HL_CHUNK_EARLY_MASK 0xffff0000ull
 
 /* The owner of a claimed word: member index and generation, in place. */
 #define HL_OWNER(member, generation) ((uint64_t)(generation) << 32 | (uint64_t)(member) << 16)

@@ -89,8 +89,8 @@ uint32_t hl_cold_window(struct hl_volume *volume)
         window = HAULS_AHEAD * hl_haul_chunks(volume);
     if (window > AHEAD_MAX)
         window = AHEAD_MAX;
-    if (window > volume->pool->nr_tickets / 4)
-        window = volume->pool->nr_tickets / 4;
+    if (window > hl_replacement_limit(volume->pool) / 4)
+        window = hl_replacement_limit(volume->pool) / 4;
     /* A frame that is larger than a chunk is decoded from its beginning, in order. */
     if (window > 1 && volume->codec->unit > HL_CHUNK_BYTES)
         window = 1;

@@ -10,6 +10,7 @@
 
 #include "error.h"
 #include "pool.h"
+#include "replacement.h"
 #include "sys.h"
 
 #include <dirent.h>
@@ -19,6 +20,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 #include <xxhash.h>
 
 static uint64_t layout_signature(void)
@@ -27,13 +29,17 @@ static uint64_t layout_signature(void)
         HL_LAYOUT_VERSION, HL_CHUNK_BYTES, HL_MEMBERS, HL_READERS, HL_SLOTS, HL_PINS,
         HL_NAME_BYTES, sizeof(struct hl_control), offsetof(struct hl_control, page_bytes),
         offsetof(struct hl_control, light_pins), offsetof(struct hl_control, control_bytes),
-        offsetof(struct hl_control, budget_bytes), offsetof(struct hl_control, nr_tickets),
+        offsetof(struct hl_control, nr_tickets),
         offsetof(struct hl_control, nr_words), offsetof(struct hl_control, members_at),
-        offsetof(struct hl_control, words_at), offsetof(struct hl_control, take_hand),
-        offsetof(struct hl_control, sweep_hand), offsetof(struct hl_control, readers_top),
-        sizeof(struct hl_member), offsetof(struct hl_member, heap_bytes), sizeof(struct hl_reader), offsetof(struct hl_reader, pins),
+        offsetof(struct hl_control, words_at), offsetof(struct hl_control, free_at),
+        offsetof(struct hl_control, limit), offsetof(struct hl_control, free),
+        offsetof(struct hl_control, fresh), offsetof(struct hl_control, sweep_hand),
+        offsetof(struct hl_control, readers_top), sizeof(struct hl_member),
+        offsetof(struct hl_member, heap_bytes), sizeof(struct hl_reader),
+        offsetof(struct hl_reader, pins),
         sizeof(struct hl_slot), offsetof(struct hl_slot, life),
-        offsetof(struct hl_slot, unvalidated), offsetof(struct hl_slot, scout),
+        offsetof(struct hl_slot, unvalidated), offsetof(struct hl_slot, share), offsetof(struct hl_slot, contested),
+        offsetof(struct hl_slot, scout),
         offsetof(struct hl_slot, first), offsetof(struct hl_slot, bytes),
         offsetof(struct hl_slot, key), offsetof(struct hl_slot, name_key),
 #define X(name, unit, help) offsetof(struct hl_slot, stats.name),
@@ -45,6 +51,19 @@ static uint64_t layout_signature(void)
     return XXH3_64bits(facts, sizeof facts);
 }
 
+enum { GROWTH_MAX = 8 };
+
+/* A pool may grow later, though not beyond the machine's memory. */
+static uint32_t largest_budget(uint32_t chunks)
+{
+    uint64_t memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    uint64_t most = (uint64_t)chunks * GROWTH_MAX;
+
+    if (most > memory >> HL_CHUNK_SHIFT)
+        most = memory >> HL_CHUNK_SHIFT;
+    return most > chunks ? (uint32_t)most : chunks;
+}
+
 /* Where each part lies, for a budget. */
 static void lay_out(struct hl_control *c, uint64_t budget_bytes, uint32_t page_bytes)
 {
@@ -53,8 +72,8 @@ static void lay_out(struct hl_control *c, uint64_t budget_bytes, uint32_t page_b
     c->version = HL_LAYOUT_VERSION;
     c->signature = layout_signature();
     c->page_bytes = page_bytes;
-    c->nr_tickets = (uint32_t)(budget_bytes >> HL_CHUNK_SHIFT);
-    c->budget_bytes = (uint64_t)c->nr_tickets << HL_CHUNK_SHIFT;
+    c->limit = (uint32_t)(budget_bytes >> HL_CHUNK_SHIFT);
+    c->nr_tickets = largest_budget(c->limit);
     c->members_at = at;
     at += HL_MEMBERS * sizeof(struct hl_member);
     c->readers_at = at;
@@ -63,10 +82,14 @@ static void lay_out(struct hl_control *c, uint64_t budget_bytes, uint32_t page_b
     at += (HL_SLOTS * sizeof(struct hl_slot) + 63) & ~63ull;
     c->tickets_at = at;
     at += (c->nr_tickets * sizeof(uint64_t) + 63) & ~63ull;
+    c->free_at = at;
+    at += (c->nr_tickets * sizeof(uint64_t) + 63) & ~63ull;
+    c->fresh_at = at;
+    at += (c->nr_tickets * sizeof(uint64_t) + 63) & ~63ull;
     c->words_at = at;
     /* Databases of sixteen times the budget, and at least 160 GiB of them; then whatever is left of the
      * last chunk. */
-    words = 16ull * c->nr_tickets;
+    words = 16ull * c->limit;
     if (words < 80 * 1024)
         words = 80 * 1024;
     at += words * sizeof(uint64_t);
@@ -92,11 +115,12 @@ static int check_control(struct hugelite_pool *pool, const struct hl_control *c,
                         "close the programs that use it and remove the directory, or name "
                         "another with HUGELITE_POOL", pool->dir, c->version, HL_LAYOUT_VERSION);
     if (c->control_bytes != bytes || c->page_bytes != pool->page_bytes || c->nr_tickets == 0 ||
-        c->budget_bytes != (uint64_t)c->nr_tickets << HL_CHUNK_SHIFT ||
         !lies_inside(c, c->members_at, HL_MEMBERS * sizeof(struct hl_member)) ||
         !lies_inside(c, c->readers_at, HL_READERS * sizeof(struct hl_reader)) ||
         !lies_inside(c, c->slots_at, HL_SLOTS * sizeof(struct hl_slot)) ||
         !lies_inside(c, c->tickets_at, c->nr_tickets * sizeof(uint64_t)) ||
+        !lies_inside(c, c->free_at, c->nr_tickets * sizeof(uint64_t)) ||
+        !lies_inside(c, c->fresh_at, c->nr_tickets * sizeof(uint64_t)) ||
         !lies_inside(c, c->words_at, c->nr_words * sizeof(uint64_t)))
         return hl_error(EBADMSG, "pool '%s': its control file is damaged; close the programs that "
                         "use it and remove the directory", pool->dir);
@@ -143,6 +167,23 @@ static void remove_images(struct hugelite_pool *pool)
             hl_sys.unlinkat(pool->dir_fd, entry->d_name, 0);
     }
     closedir(dir);
+}
+
+/* The bounds are copied, once they are checked or of our own making. */
+static void find_parts(struct hugelite_pool *pool, const struct hl_control *c)
+{
+    char *base = (char *)pool->control;
+
+    pool->nr_tickets = c->nr_tickets;
+    pool->nr_words = c->nr_words;
+    pool->light_pins = c->light_pins;
+    pool->members = (struct hl_member *)(base + c->members_at);
+    pool->readers = (struct hl_reader *)(base + c->readers_at);
+    pool->slots = (struct hl_slot *)(base + c->slots_at);
+    pool->tickets = (_Atomic uint64_t *)(base + c->tickets_at);
+    pool->free_entries = (_Atomic uint64_t *)(base + c->free_at);
+    pool->fresh_entries = (_Atomic uint64_t *)(base + c->fresh_at);
+    pool->words = (_Atomic uint64_t *)(base + c->words_at);
 }
 
 /* From now on an evictor's membarrier() also makes the threads of this process pass a fence. */
@@ -197,7 +238,6 @@ static int make_control(struct hugelite_pool *pool, const struct hugelite_pool_o
     pool->control->page_bytes = plan.page_bytes;
     pool->control->signature = plan.signature;
     pool->control->control_bytes = plan.control_bytes;
-    pool->control->budget_bytes = plan.budget_bytes;
     pool->control->nr_tickets = plan.nr_tickets;
     pool->control->nr_words = plan.nr_words;
     pool->control->members_at = plan.members_at;
@@ -205,8 +245,12 @@ static int make_control(struct hugelite_pool *pool, const struct hugelite_pool_o
     pool->control->slots_at = plan.slots_at;
     pool->control->tickets_at = plan.tickets_at;
     pool->control->words_at = plan.words_at;
-    /* The sweep hand starts a round ahead: all tickets behind it are free. */
-    atomic_store_explicit(&pool->control->sweep_hand, plan.nr_tickets, memory_order_relaxed);
+    pool->control->free_at = plan.free_at;
+    pool->control->fresh_at = plan.fresh_at;
+    pool->control->limit = plan.limit;
+    pool->control->top = plan.limit;
+    find_parts(pool, pool->control);
+    hl_replacement_begin(pool);
     atomic_store_explicit(&pool->control->magic, HL_MAGIC, memory_order_release);
     return 0;
 }
@@ -235,11 +279,15 @@ void hl_control_unlock(struct hugelite_pool *pool)
 {
     struct flock lock = { .l_type = F_UNLCK, .l_whence = SEEK_SET, .l_start = HL_LOCK_POOL, .l_len = 1 };
 
-    hl_sys.lock(pool->control_fd, F_OFD_SETLK, &lock);
+    /* Even to unlock the kernel allocates; while byte 0 stays locked, nobody gets anything done. */
+    while (hl_sys.lock(pool->control_fd, F_OFD_SETLK, &lock) < 0 &&
+           (errno == ENOLCK || errno == ENOMEM || errno == EINTR))
+        nanosleep(&(struct timespec){ 0, 1000 * 1000 }, NULL);
 }
 
 int hl_control_open(struct hugelite_pool *pool, const struct hugelite_pool_opts *opts)
 {
+    struct hl_control seen;
     struct stat st;
     int rc;
 
@@ -268,25 +316,19 @@ int hl_control_open(struct hugelite_pool *pool, const struct hugelite_pool_opts 
         rc = opts->existing ? hl_error(ENOENT, "pool '%s': no pool is there", pool->dir)
                             : make_control(pool, opts);
     }
-    if (rc == 0)
-        rc = check_control(pool, pool->control, pool->control_bytes);
     if (rc == 0) {
-        struct hl_control *c = pool->control;
-        char *base = (char *)c;
-
-        pool->nr_tickets = c->nr_tickets;
-        pool->nr_words = c->nr_words;
-        pool->light_pins = c->light_pins;
-        pool->members = (struct hl_member *)(base + c->members_at);
-        pool->readers = (struct hl_reader *)(base + c->readers_at);
-        pool->slots = (struct hl_slot *)(base + c->slots_at);
-        pool->tickets = (_Atomic uint64_t *)(base + c->tickets_at);
-        pool->words = (_Atomic uint64_t *)(base + c->words_at);
-        if (pool->light_pins && register_for_fences() < 0)
-            rc = hl_error(ENOSYS, "pool '%s': its members use membarrier(2), which is refused here: "
-                          "%s", pool->dir, strerror(errno));
-        else
-            rc = hl_member_attach(pool);
+        /* A vandal may change the segment between the check and the use. */
+        memcpy(&seen, pool->control, sizeof seen);
+        rc = check_control(pool, &seen, pool->control_bytes);
+    }
+    if (rc == 0) {
+        find_parts(pool, &seen);
+        if (pool->light_pins && register_for_fences() < 0) {
+            hl_error(ENOSYS, "pool '%s': its members use membarrier(2), which is refused here: %s",
+                     pool->dir, strerror(errno));
+            hl_pool_do_without(pool);
+        }
+        rc = hl_member_attach(pool);
     }
     hl_control_unlock(pool);
     return rc;

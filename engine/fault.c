@@ -20,9 +20,11 @@
 #include "error.h"
 #include "lump.h"
 #include "pool.h"
+#include "source.h"
 #include "sys.h"
 #include "volume.h"
 
+#include <errno.h>
 #include <linux/userfaultfd.h>
 #include <poll.h>
 #include <signal.h>
@@ -52,10 +54,15 @@ static void serve(struct hugelite_pool *pool, uintptr_t address)
 
     for (;;) {
         const _Atomic uint64_t *word = &pool->words[volume->first + index];
+        int rc;
 
-        if (index >= volume->nr_chunks ||
-            hl_chunk_make_resident(volume, index, deadline_ns) < 0) {
-            if (hl_image_poison(&volume->image, index, word))
+        if (index >= volume->nr_chunks)
+            rc = hl_error(ERANGE, "%s: chunk %u is past its end at %llu", volume->source->name, index,
+                          (unsigned long long)volume->bytes);
+        else
+            rc = hl_chunk_make_resident(volume, index, deadline_ns);
+        if (rc < 0) {
+            if (hl_image_poison(&volume->image, index, word, -rc))
                 break;
             continue;
         }
@@ -64,7 +71,9 @@ static void serve(struct hugelite_pool *pool, uintptr_t address)
         /* Resident by its word and a hole in fact: evicted again since, or punched by a stranger. */
         hl_chunk_drop(volume, index);
         if (hl_now_ns() >= deadline_ns) {
-            hl_image_poison(&volume->image, index, NULL);
+            rc = hl_error(EBUSY, "%s: chunk %u: is removed from the pool again and again by a stranger",
+                          volume->source->name, index);
+            hl_image_poison(&volume->image, index, NULL, -rc);
             break;
         }
     }
@@ -133,7 +142,13 @@ int hl_fault_start(struct hugelite_pool *pool)
     sigset_t all, old;
     int rc;
 
+    if (pool->uncached)
+        return 0;
     rc = open_uffd(pool);
+    if (rc == -EPERM || rc == -EACCES || rc == -ENOSYS) {
+        hl_pool_do_without(pool);
+        return 0;
+    }
     if (rc < 0)
         return rc;
     pool->stop_fd = hl_sys.eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

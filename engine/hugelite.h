@@ -86,14 +86,17 @@ struct hugelite_pool_opts {
  *   -ENOENT   opts->existing, and no pool is there; or the parent is missing
  *   -EMEDIUMTYPE  the directory is neither on hugetlbfs nor on tmpfs
  *   -EINVAL   the huge pages of this mount are not 2 MiB; or a size is wrong
- *   -EACCES   the pool belongs to somebody else; userfaultfd is refused (-EPERM)
+ *   -EACCES   the pool belongs to somebody else, or to a group that this process is not in
  *   -ENOSPC   no room for the control segment: no free huge pages, tmpfs full
  *   -EPROTO   made by a build with another layout; close its users, remove the directory
  *   -EBADMSG  the control segment is damaged
  *   -EUSERS   too many processes are attached
  *   -ETIMEDOUT  another process holds the pool lock for too long
- *   -ENOSYS   the members of this pool use membarrier(2), which is refused here;
- *             or this kernel's userfaultfd cannot serve such a file system
+ *
+ * Where the kernel, or a container's seccomp filter, refuses userfaultfd(2) or membarrier(2), the pool
+ * opens all the same, and hugelite_pool_uncached() says why this process cannot use the cache:
+ * hugelite_volume_read() then reads and decodes for itself, hugelite_volume_try_fetch() answers -EAGAIN,
+ * and hugelite_volume_fetch(), _map() and _warm() answer -EPERM.
  *
  * Processes: each becomes a member, noticed as gone by the kernel's lock when it dies.
  * Starts one thread, with all signals blocked, that serves page faults.
@@ -104,6 +107,9 @@ int hugelite_pool_open(const char *dir, const struct hugelite_pool_opts *opts,
 /* Close one open; the last one detaches.  The cache stays for others and for
  * later.  Volumes of this pool must be closed before.  NULL is accepted. */
 void hugelite_pool_close(struct hugelite_pool *pool);
+
+/* NULL; or why this process reads past the cache, one sentence.  Valid until the pool is closed. */
+const char *hugelite_pool_uncached(const struct hugelite_pool *pool);
 
 struct hugelite_pool_stat {
     char dir[4096];
@@ -116,7 +122,8 @@ struct hugelite_pool_stat {
     char state_dir[4096];     /* of this process: catalog and disk tier; "" = none, or not used yet */
     uint64_t tier_bytes;      /* encoded bytes in the disk tier */
     uint64_t tier_size;       /* at most */
-    char notice[512];         /* why the state directory, or the tier, is done without; "" = it is not */
+    char notice[512];         /* why the cache, the state directory, or the tier, is done without here;
+                               * "" = it is not */
 };
 
 struct hugelite_volume_stat {
@@ -136,6 +143,7 @@ struct hugelite_volume_stat {
     uint64_t unvalidated;     /* 1: the origin could not be asked, when it was opened last, whether this
                                * is its present version */
     uint64_t superseded;      /* 1: the source has changed; goes with its last reader */
+    uint64_t share_bytes;     /* at most, of the budget (hugelite_pool_set_share); 0 = all of it */
 };
 
 /* Look at a pool.  Threads: any.  Returns 0, or -ECHILD after fork(). */
@@ -150,6 +158,19 @@ int hugelite_pool_volumes(struct hugelite_pool *pool, struct hugelite_volume_sta
  * cache.  Chunks that somebody holds stay, which is no error; *ret_bytes (may
  * be NULL) counts what went.  Returns 0, -ENOENT (no such volume), -ECHILD. */
 int hugelite_pool_evict(struct hugelite_pool *pool, const char *source, uint64_t *ret_bytes);
+
+/* Give a pool another budget while it is in use: at least 2 MiB, and at most eight times the one it was
+ * made with, or the machine's memory.  Huge pages for a larger one must be there (hugelite setup); when
+ * it is smaller, chunks leave at once, those that nobody uses first.  *ret_held_bytes (may be NULL) is what
+ * is still above the budget, since somebody holds it; it goes when its time comes.
+ * Returns 0, -EINVAL (too small), -EFBIG (too large), -ECHILD, -ETIMEDOUT.  Threads: any. */
+int hugelite_pool_resize(struct hugelite_pool *pool, uint64_t budget_bytes,
+                         uint64_t *ret_held_bytes);
+
+/* Let the volumes of a source have at most so many bytes of the budget, each; 0 = all of it, as at first.  One
+ * that has more keeps it until it wants another chunk, and then gives its own.  Lasts for as long as the source
+ * is in the pool, newer versions included.  Returns 0, -ENOENT (no such volume), -ECHILD, -ETIMEDOUT. */
+int hugelite_pool_set_share(struct hugelite_pool *pool, const char *source, uint64_t bytes);
 
 /* ---- memory ------------------------------------------------------------ */
 
@@ -274,10 +295,28 @@ int hugelite_volume_read(struct hugelite_volume *vol, uint64_t offset, uint64_t 
  *           what is not resident blocks while it is filled.
  *
  * Unlike fetched data this has no way to return an error: when a fill fails
- * for good, the touching thread gets SIGBUS (UFFDIO_POISON; SIGSEGV before Linux 6.6).  And a
- * system call that is given a pointer to what is not resident answers EFAULT or
+ * for good, the touching thread gets SIGBUS (UFFDIO_POISON; SIGSEGV before Linux 6.6) with the
+ * address in si_addr.  A handler that finds it between base and base + bytes leaves by siglongjmp(),
+ * and hugelite_volume_fault() says why; hugelite(3) has an example.  Nobody else ever gets that signal
+ * from us: not who uses hugelite_volume_fetch(), nor who touches what he holds by it.
+ * And a system call that is given a pointer to what is not resident answers EFAULT or
  * a short count, since the kernel may not wait here (UFFD_USER_MODE_ONLY). */
 int hugelite_volume_map(struct hugelite_volume *vol, const void **ret_base);
+
+/* Why did a touch of hugelite_volume_map()'s memory fail?
+ *
+ * offset, length  bytes of the decoded image: where the touch was, as (const char *)si_addr - base
+ *                 and 1; or the part that is to be asked about; length 0: all from there on
+ *
+ * Returns 0 when no touch of those chunks has failed in this process, or they have been mended
+ * since; else what hugelite_volume_fetch() would have returned, with its sentence in
+ * hugelite_error().  -ERANGE past the end, where every touch fails; -ECHILD.
+ *
+ * A chunk whose touch has failed fails every touch in this process, also when the source is well
+ * again, until a hugelite_volume_fetch() of it has succeeded.
+ *
+ * Threads: any that may use the handle, but not in a signal handler. */
+int hugelite_volume_fault(struct hugelite_volume *vol, uint64_t offset, uint64_t length);
 
 /* Make a range resident: all of it when length is 0.  progress (may be NULL) is
  * called now and then with the bytes done and the bytes in all; when it returns

@@ -12,6 +12,7 @@
 
 #include "chunk.h"
 #include "error.h"
+#include "hugelite.h"
 #include "layout.h"
 #include "pool.h"
 #include "sys.h"
@@ -19,6 +20,7 @@
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -57,6 +59,9 @@ int hl_image_attach(struct hugelite_pool *pool, const char *name, uint64_t lengt
     const char *call;
     int cause;
 
+    if (pool->uncached)
+        return hl_error(EPERM, "pool '%s': image %s cannot be mapped: %s", pool->dir, name,
+                        pool->uncached_why);
     image.fd = hl_sys.openat(pool->dir_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0);
     if (image.fd < 0)
         return hl_error(errno, "pool '%s': image %s: %s", pool->dir, name, strerror(errno));
@@ -87,8 +92,8 @@ int hl_image_attach(struct hugelite_pool *pool, const char *name, uint64_t lengt
     call = "mprotect";
     if (hl_sys.mprotect(image.base, length, PROT_READ) < 0)
         goto failed;
-    call = "bitmap";
-    image.wounds = calloc(1, (length >> HL_CHUNK_SHIFT) / 8 + 1);
+    call = "table of failed faults";
+    image.wounds = calloc(1, length >> HL_CHUNK_SHIFT);
     if (!image.wounds)
         goto failed;
 
@@ -204,7 +209,9 @@ int hl_image_populate(struct hl_image *image, uint32_t index, const void *data)
             return hl_error(ENOSPC, "no free page in the pool's file system");
 
         default:
-            return hl_error(errno, "UFFDIO_COPY of chunk %u: %s", index, strerror(errno));
+            rc = errno;
+            hl_image_punch(image->fd, index, 1);
+            return hl_error(rc, "UFFDIO_COPY of chunk %u: %s", index, strerror(rc));
         }
 
         rc = hl_image_punch(image->fd, index, 1);
@@ -212,32 +219,61 @@ int hl_image_populate(struct hl_image *image, uint32_t index, const void *data)
             return rc;
         done = 0;
     }
+    hl_image_punch(image->fd, index, 1);
     return hl_error(EBUSY, "chunk %u: another program keeps touching the image", index);
+}
+
+int hl_image_wound(struct hl_image *image, uint32_t first, uint32_t last, const char *name)
+{
+    uint32_t index = first;
+    int rc = 0;
+
+    if (atomic_load_explicit(&image->nr_wounds, memory_order_seq_cst) == 0)
+        return 0;
+    hl_lock(&image->wounds_lock);
+    while (index < last && !image->wounds[index])
+        index++;
+    if (image->wounds[index]) {
+        int err = image->wounds[index];
+
+        rc = image->wound_last == index
+                 ? hl_error(err, "%s", image->wound_why)
+                 : hl_error(err, "%s: chunk %u: could not be had when it was touched: %s", name,
+                            index, strerror(err));
+    }
+    hl_unlock(&image->wounds_lock);
+    return rc;
 }
 
 /* A chunk that another process fills while we are about to poison it here may be fetched and
  * touched by a thread of ours at once.  So: count the wound, then look at the word; a fetch sees
  * the word resident, then looks at the count (both seq_cst, so one sees the other).  The lock
  * keeps a healer until the poison that it is to remove is there. */
-bool hl_image_poison(struct hl_image *image, uint32_t index, const _Atomic uint64_t *word)
+bool hl_image_poison(struct hl_image *image, uint32_t index, const _Atomic uint64_t *word, int err)
 {
     struct uffdio_poison poison = {
         .range = { (uintptr_t)chunk_address(image, index), HL_CHUNK_BYTES },
     };
+    uint8_t before;
     uint64_t seen;
     int rc = -1;
 
     hl_lock(&image->wounds_lock);
-    if (!(image->wounds[index / 8] >> index % 8 & 1)) {
-        image->wounds[index / 8] |= (uint8_t)(1 << index % 8);
+    before = image->wounds[index];
+    if (!before)
         atomic_fetch_add_explicit(&image->nr_wounds, 1, memory_order_seq_cst);
-    }
+    image->wounds[index] = (uint8_t)err;
     seen = word ? atomic_load_explicit(word, memory_order_seq_cst) : 0;
     if (hl_chunk_state(seen) == HL_CHUNK_RESIDENT ||
         (hl_chunk_state(seen) == HL_CHUNK_EVICTING && !(seen & HL_CHUNK_DOOMED))) {
+        if (!before)
+            atomic_fetch_sub_explicit(&image->nr_wounds, 1, memory_order_seq_cst);
+        image->wounds[index] = before;
         hl_unlock(&image->wounds_lock);
         return false;
     }
+    image->wound_last = index;
+    snprintf(image->wound_why, sizeof image->wound_why, "%s", hugelite_error());
 
     for (int round = 0; image->has_poison && round < POPULATE_ROUNDS; round++) {
         rc = hl_sys.ioctl(image->uffd, UFFDIO_POISON, &poison);
@@ -256,14 +292,21 @@ bool hl_image_poison(struct hl_image *image, uint32_t index, const _Atomic uint6
     return true;
 }
 
-void hl_image_heal(struct hl_image *image, uint32_t index)
+int hl_image_heal(struct hl_image *image, uint32_t index)
 {
+    int rc = 0;
+
     hl_lock(&image->wounds_lock);
-    if (image->wounds[index / 8] >> index % 8 & 1) {
-        hl_sys.madvise(chunk_address(image, index), HL_CHUNK_BYTES, MADV_DONTNEED);
-        hl_sys.mprotect(chunk_address(image, index), HL_CHUNK_BYTES, PROT_READ);
-        image->wounds[index / 8] &= (uint8_t)~(1 << index % 8);
-        atomic_fetch_sub_explicit(&image->nr_wounds, 1, memory_order_seq_cst);
+    if (image->wounds[index]) {
+        if (hl_sys.madvise(chunk_address(image, index), HL_CHUNK_BYTES, MADV_DONTNEED) < 0 ||
+            hl_sys.mprotect(chunk_address(image, index), HL_CHUNK_BYTES, PROT_READ) < 0) {
+            rc = hl_error(errno, "chunk %u: cannot be mapped again after a failed fault: %s",
+                          index, strerror(errno));
+        } else {
+            image->wounds[index] = 0;
+            atomic_fetch_sub_explicit(&image->nr_wounds, 1, memory_order_seq_cst);
+        }
     }
     hl_unlock(&image->wounds_lock);
+    return rc;
 }

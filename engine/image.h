@@ -14,6 +14,8 @@
 
 struct hugelite_pool;
 
+#define HL_WOUND_BYTES 512u
+
 struct hl_image {
     int fd;
     int uffd;       /* of the pool */
@@ -22,8 +24,10 @@ struct hl_image {
     char *base;
     uint64_t length;          /* of file and mapping; more than the database */
     struct hl_lock wounds_lock;
-    uint8_t *wounds;             /* bit per chunk: it may be poisoned in this process */
+    uint8_t *wounds;             /* per chunk: 0, or it may be poisoned in this process, with this errno */
     _Atomic uint32_t nr_wounds;  /* not 0: a fetch must heal what it is about to hand out */
+    uint32_t wound_last;         /* the chunk of the last one, and the sentence about it */
+    char wound_why[HL_WOUND_BYTES];
 };
 
 /* Map an image that exists, and register it. */
@@ -43,11 +47,15 @@ int hl_image_punch(int fd, uint32_t index, uint32_t nr);
  * False when it is a hole. */
 bool hl_image_settle(struct hl_image *image, uint32_t index);
 
-/* Fail whoever waits for this chunk, in this process, with SIGBUS.  Not when its word has
- * become resident: then false, and the fault is to be served.  word may be NULL. */
-bool hl_image_poison(struct hl_image *image, uint32_t index, const _Atomic uint64_t *word);
+/* Fail whoever waits for this chunk, in this process, with SIGBUS.  err: why, of which this thread's
+ * hugelite_error() has the sentence.  Not when the chunk's word has become resident: then false, and the
+ * fault is to be served.  word may be NULL. */
+bool hl_image_poison(struct hl_image *image, uint32_t index, const _Atomic uint64_t *word, int err);
 
-/* Remove what poison there is from a chunk that is resident and pinned. */
-void hl_image_heal(struct hl_image *image, uint32_t index);
+/* Remove what poison there is from a chunk that is resident and pinned.  0 or -errno: it is there still. */
+int hl_image_heal(struct hl_image *image, uint32_t index);
+
+/* Why touches of these chunks have failed in this process: 0, or the first one's -errno with the sentence. */
+int hl_image_wound(struct hl_image *image, uint32_t first, uint32_t last, const char *name);
 
 #endif

@@ -4,7 +4,7 @@
  *
  * The control segment is one file, mapped by all members of a pool:
  *
- *   header | members | readers | volume slots | tickets | chunk words
+ *   header | members | readers | volume slots | tickets | rings | chunk words
  *
  * It holds indexes, never pointers; all words that change while others look are
  * _Atomic and are explained in engine/README.md ("The shared words").  Builds
@@ -22,7 +22,7 @@
 #include <stdint.h>
 
 #define HL_MAGIC 0x0a6c6f6f70656c68ull /* "hlepool\n" */
-#define HL_LAYOUT_VERSION 3u
+#define HL_LAYOUT_VERSION 4u
 
 #define HL_CHUNK_SHIFT 21
 #define HL_CHUNK_BYTES (1u << HL_CHUNK_SHIFT)
@@ -67,6 +67,8 @@ struct hl_slot {
     _Atomic uint32_t superseded; /* a newer version of the same source has come */
     _Atomic uint32_t life;       /* + 1 each time the slot is made anew, before its fields change */
     _Atomic uint32_t unvalidated; /* the origin was not there to be asked when it was opened last */
+    _Atomic uint32_t share;      /* chunks that it may have of the budget; 0 = all */
+    _Atomic uint32_t contested;  /* early reads for which others would have had to leave */
     _Atomic uint64_t scout;      /* HL_OWNER of whoever fetches its interior pages; 0 = nobody */
     uint32_t first;              /* chunk id of its first chunk */
     uint32_t capacity;           /* chunk ids it owns, image length / chunk */
@@ -78,6 +80,12 @@ struct hl_slot {
     char source[HL_NAME_BYTES];
 };
 
+/* The two ends of a ring of hints; its entries lie elsewhere (ring.h). */
+struct hl_ring_ends {
+    _Alignas(64) _Atomic uint64_t head;
+    _Alignas(64) _Atomic uint64_t tail;
+};
+
 struct hl_control {
     _Atomic uint64_t magic; /* stored last: 0 = being made */
     uint32_t version;
@@ -86,13 +94,17 @@ struct hl_control {
     uint32_t light_pins; /* 1: readers pin without a fence, evictors fence them all (rule 4) */
     uint32_t spare;
     uint64_t control_bytes;
-    uint64_t budget_bytes;
-    uint32_t nr_tickets; /* budget in chunks */
+    uint32_t nr_tickets; /* that there are: the largest budget, in chunks */
     uint32_t nr_words;   /* chunk ids there are */
     uint64_t members_at, readers_at, slots_at, tickets_at, words_at; /* bytes from the start */
+    uint64_t free_at, fresh_at; /* the entries of the rings, nr_tickets each */
 
-    /* Positions of the two hands of replacement.c; each on a line of its own. */
-    _Alignas(64) _Atomic uint64_t take_hand;
+    /* Of replacement.c, all hints but the limit. */
+    _Atomic uint32_t limit;     /* the budget in chunks: tickets from here on are not given out */
+    _Atomic uint32_t top;       /* tickets that may be in use lie below; the limit, but for a while */
+    _Atomic uint32_t evictions; /* so far: the time of ghosts */
+    struct hl_ring_ends free;   /* tickets that may be free */
+    struct hl_ring_ends fresh;  /* tickets of chunks on probation, oldest first */
     _Alignas(64) _Atomic uint64_t sweep_hand;
     _Alignas(64) _Atomic uint32_t readers_top; /* readers in use lie below; only grows */
 };

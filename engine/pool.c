@@ -17,6 +17,7 @@
 #include "error.h"
 #include "fault.h"
 #include "lump.h"
+#include "replacement.h"
 #include "s3-credentials.h"
 #include "source.h"
 #include "state.h"
@@ -235,6 +236,19 @@ void hugelite_pool_close(struct hugelite_pool *pool)
     hl_unlock(&registry_lock);
 }
 
+/* ---- without the cache ---------------------------------------------------- */
+
+void hl_pool_do_without(struct hugelite_pool *pool)
+{
+    snprintf(pool->uncached_why, sizeof pool->uncached_why, "%s", hugelite_error());
+    pool->uncached = true;
+}
+
+const char *hugelite_pool_uncached(const struct hugelite_pool *pool)
+{
+    return pool->uncached ? pool->uncached_why : NULL;
+}
+
 /* ---- looking ------------------------------------------------------------- */
 
 static int refuse_dead(const struct hugelite_pool *pool)
@@ -266,7 +280,7 @@ int hugelite_pool_stat(struct hugelite_pool *pool, struct hugelite_pool_stat *re
         return rc;
     *ret_stat = (struct hugelite_pool_stat){
         .page_bytes = pool->page_bytes,
-        .budget_bytes = (uint64_t)pool->nr_tickets << HL_CHUNK_SHIFT,
+        .budget_bytes = (uint64_t)hl_replacement_limit(pool) << HL_CHUNK_SHIFT,
         .readers = hl_reader_processes(pool),
         .heap_bytes = hl_member_heap(pool),
     };
@@ -275,6 +289,8 @@ int hugelite_pool_stat(struct hugelite_pool *pool, struct hugelite_pool_stat *re
     for (uint32_t i = 0; i < HL_SLOTS; i++)
         ret_stat->resident_bytes += hl_slot_resident(pool, &pool->slots[i]);
     stat_state(ret_stat);
+    if (pool->uncached)
+        snprintf(ret_stat->notice, sizeof ret_stat->notice, "not cached: %s", pool->uncached_why);
     return 0;
 }
 
@@ -340,6 +356,58 @@ int hugelite_pool_evict(struct hugelite_pool *pool, const char *source, uint64_t
     rc = hl_pool_evict_key(pool, source ? name_key : NULL, ret_bytes);
     if (rc != -ENOENT)
         return rc;
+    hl_source_name_show(source, shown, sizeof shown);
+    return hl_error(ENOENT, "pool '%s': has no volume of %s", pool->dir, shown);
+}
+
+int hugelite_pool_resize(struct hugelite_pool *pool, uint64_t budget_bytes,
+                         uint64_t *ret_held_bytes)
+{
+    uint64_t limit = budget_bytes >> HL_CHUNK_SHIFT;
+    uint32_t held;
+    int rc = refuse_dead(pool);
+
+    if (rc == 0 && !limit)
+        rc = hl_error(EINVAL, "pool '%s': the budget must be 2M at least", pool->dir);
+    if (rc == 0 && limit > pool->nr_tickets)
+        rc = hl_error(EFBIG, "pool '%s': it was made to grow to %llu bytes, and no further", pool->dir,
+                      (unsigned long long)pool->nr_tickets << HL_CHUNK_SHIFT);
+    if (rc == 0)
+        rc = hl_pool_lock(pool);
+    if (rc < 0)
+        return rc;
+    held = hl_replacement_resize(pool, (uint32_t)limit);
+    hl_pool_unlock(pool);
+    if (ret_held_bytes)
+        *ret_held_bytes = (uint64_t)held << HL_CHUNK_SHIFT;
+    return 0;
+}
+
+int hugelite_pool_set_share(struct hugelite_pool *pool, const char *source, uint64_t bytes)
+{
+    uint64_t chunks = (bytes + HL_CHUNK_MASK) >> HL_CHUNK_SHIFT, name_key[2];
+    char shown[HL_NAME_BYTES];
+    bool found = false;
+    int rc = refuse_dead(pool);
+
+    if (rc == 0)
+        rc = hl_pool_lock(pool);
+    if (rc < 0)
+        return rc;
+    hl_source_name_key(source, name_key);
+    for (uint32_t i = 0; i < HL_SLOTS; i++) {
+        struct hl_slot *slot = &pool->slots[i];
+
+        if (atomic_load_explicit(&slot->state, memory_order_acquire) != HL_SLOT_LIVE ||
+            memcmp(slot->name_key, name_key, sizeof slot->name_key))
+            continue;
+        atomic_store_explicit(&slot->share, chunks < UINT32_MAX ? (uint32_t)chunks : 0,
+                              memory_order_relaxed);
+        found = true;
+    }
+    hl_pool_unlock(pool);
+    if (found)
+        return 0;
     hl_source_name_show(source, shown, sizeof shown);
     return hl_error(ENOENT, "pool '%s': has no volume of %s", pool->dir, shown);
 }

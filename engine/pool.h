@@ -22,6 +22,7 @@ struct hugelite_pool {
     struct hugelite_pool *next; /* in the registry */
     unsigned opens;
     bool dead; /* we are a forked child: nothing below may be touched */
+    bool uncached; /* the kernel refuses what the cache needs: no image is mapped, nothing is pinned */
 
     char *dir;
     dev_t dev;
@@ -42,6 +43,7 @@ struct hugelite_pool {
     struct hl_reader *readers;
     struct hl_slot *slots;
     _Atomic uint64_t *tickets;
+    _Atomic uint64_t *free_entries, *fresh_entries;
     _Atomic uint64_t *words;
 
     uint64_t owner; /* HL_OWNER of this process */
@@ -52,7 +54,8 @@ struct hugelite_pool {
     pthread_cond_t fault_served;
 
     struct hl_crew crew;
-    _Atomic uint64_t room_hand;     /* replacement.c: hints, of this process */
+    _Atomic uint64_t lost_hand;     /* replacement.c: hints, of this process */
+    _Atomic uint64_t drained_ns;
     _Atomic uint64_t full_until_ns;
     _Atomic uint64_t held_until_ns;
     _Atomic uint32_t room_pause;
@@ -62,6 +65,7 @@ struct hugelite_pool {
     int stop_fd;
     pthread_t fault_thread;
     bool fault_thread_runs;
+    char uncached_why[256];
 };
 
 #define HL_CONTROL_NAME "control"
@@ -93,6 +97,9 @@ void hl_control_unlock(struct hugelite_pool *pool);
  * when another process sits on it, or -EIO. */
 int hl_pool_lock(struct hugelite_pool *pool);
 void hl_pool_unlock(struct hugelite_pool *pool);
+
+/* Go on without the cache: the last error says why. */
+void hl_pool_do_without(struct hugelite_pool *pool);
 
 /* hugelite_pool_evict() by the key of the name; NULL = all.  -ENOENT without the name in its sentence. */
 int hl_pool_evict_key(struct hugelite_pool *pool, const uint64_t *name_key, uint64_t *ret_bytes);
@@ -136,6 +143,10 @@ void hl_slot_collect(struct hugelite_pool *pool);
 /* Take a volume down, if no live reader has it, whose image has been removed by a stranger.
  * Under the pool lock. */
 void hl_slot_discard(struct hugelite_pool *pool, uint32_t slot);
+
+/* Which chunk ids a slot has.  False when what it says is no place in the tables. */
+bool hl_slot_place(const struct hugelite_pool *pool, const struct hl_slot *slot, uint32_t *ret_first,
+                   uint32_t *ret_capacity);
 
 /* The slot whose chunks include this one, or NULL. */
 struct hl_slot *hl_slot_of_chunk(struct hugelite_pool *pool, uint32_t chunk);

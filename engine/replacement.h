@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * replacement.h - who leaves.  Each resident chunk occupies one ticket; there are as many
- * tickets as the budget has chunks.
+ * replacement.h - who leaves.  Each resident chunk occupies one ticket; as many are given out as the budget
+ * has chunks.
  */
 #ifndef HL_REPLACEMENT_H
 #define HL_REPLACEMENT_H
@@ -10,12 +10,32 @@
 #include <stdint.h>
 
 struct hugelite_pool;
+struct hl_slot;
 
-/* A ticket for a chunk that the caller has claimed for filling, evicting others
+/* All tickets of a new pool are free. */
+void hl_replacement_begin(struct hugelite_pool *pool);
+
+/* The budget of the moment in chunks. */
+uint32_t hl_replacement_limit(const struct hugelite_pool *pool);
+
+/* Another budget, of nr_tickets at most.  When it is smaller, chunks leave at once.  Returns how many
+ * are left that are held, or on the move: these go when a sweep comes by.  Under the pool lock. */
+uint32_t hl_replacement_resize(struct hugelite_pool *pool, uint32_t limit);
+
+/* A ticket for a chunk, of the volume in this slot, that the caller has claimed for filling, evicting others
  * ahead of need when all are taken, and waiting this long for those on the move.  0, or -EBUSY when
  * all of it is held. */
-int hl_replacement_take(struct hugelite_pool *pool, uint32_t chunk, uint64_t patience_ns,
-                        uint32_t *ret_ticket);
+int hl_replacement_take(struct hugelite_pool *pool, const struct hl_slot *slot, uint32_t chunk,
+                        uint64_t patience_ns, uint32_t *ret_ticket);
+
+/* The bits of ours in the word of a chunk that becomes resident, whose claimed word is `word`; ahead: nobody
+ * has touched it yet.  And once it is resident. */
+uint64_t hl_replacement_enter(uint64_t word, bool ahead);
+void hl_replacement_entered(struct hugelite_pool *pool, uint32_t ticket);
+
+/* What the word of a chunk that is evicted now remembers of it.  Was it evicted only lately? */
+uint64_t hl_replacement_ghost(struct hugelite_pool *pool);
+bool hl_replacement_is_ghost(const struct hugelite_pool *pool, uint64_t word);
 
 /* Would a chunk find a ticket, and a page, without another having to leave that is in use?  A guess from
  * a short look, and from what this process has been told lately.  nr_chunks: of the reader's volume. */

@@ -117,7 +117,7 @@ static bool is_to_be_had(const struct hl_volume *volume, uint32_t index)
 
 static bool is_cold(const struct hl_volume *volume)
 {
-    uint32_t most = volume->pool->nr_tickets, nr = 0;
+    uint32_t most = hl_replacement_limit(volume->pool), nr = 0;
 
     if (most > volume->nr_chunks)
         most = volume->nr_chunks;
@@ -167,7 +167,7 @@ static bool load_warm(struct hl_party *party)
     uint32_t resident = 0;
 
     warm->nr = hl_wanted_load(party->state, volume->source->name_key, volume->nr_chunks,
-                              volume->pool->nr_tickets, &warm->list);
+                              hl_replacement_limit(volume->pool), &warm->list);
     if (warm->nr)
         warm->place = calloc(volume->nr_chunks, sizeof *warm->place);
     for (uint32_t i = 0; warm->place && i < warm->nr; i++) {
@@ -393,7 +393,7 @@ static struct hl_party *make_party(struct hl_volume *volume)
     }
     if (party->state->catalog)
         party->wanted = hl_wanted_new(party->state, volume->source->name_key, volume->nr_chunks,
-                                      volume->pool->nr_tickets, is_cold(volume));
+                                      hl_replacement_limit(volume->pool), is_cold(volume));
     return party;
 }
 
@@ -434,6 +434,13 @@ void hl_scout_start(struct hl_volume *volume)
         return;
     atomic_store_explicit(&party->again_at_ns, now + BUSY_NS, memory_order_relaxed);
     atomic_store_explicit(&party->has_gone, false, memory_order_release);
+}
+
+bool hl_scout_has_gone(struct hl_volume *volume)
+{
+    struct hl_party *party = party_of(volume);
+
+    return party && atomic_load_explicit(&party->has_gone, memory_order_relaxed);
 }
 
 void hl_scout_note(struct hl_volume *volume, uint32_t index)

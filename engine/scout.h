@@ -10,6 +10,7 @@
 #define HL_SCOUT_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct hl_party;
@@ -23,6 +24,9 @@ struct hl_scout {
 /* A reader is at home in this volume: he looks here and there.  Goes for the interior pages if
  * nobody else has, in any process.  Cheap when it has. */
 void hl_scout_start(struct hl_volume *volume);
+
+/* Has it gone, from this process, since the volume was opened here? */
+bool hl_scout_has_gone(struct hl_volume *volume);
 
 /* The volume has just been opened here, or once more: go for its warm list, if it has one and
  * the volume is cold. */

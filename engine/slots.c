@@ -31,11 +31,20 @@ static uint32_t state_of(const struct hl_slot *slot)
     return atomic_load_explicit(&slot->state, memory_order_acquire);
 }
 
-static bool is_sane(const struct hugelite_pool *pool, const struct hl_slot *slot)
+/* Each number is read once: a vandal may change it between a check and a use. */
+bool hl_slot_place(const struct hugelite_pool *pool, const struct hl_slot *slot, uint32_t *ret_first,
+                   uint32_t *ret_capacity)
 {
-    return slot->capacity && slot->capacity <= pool->nr_words &&
-           slot->first <= pool->nr_words - slot->capacity &&
-           slot->bytes <= (uint64_t)slot->capacity << HL_CHUNK_SHIFT;
+    uint32_t first = __atomic_load_n(&slot->first, __ATOMIC_RELAXED);
+    uint32_t capacity = __atomic_load_n(&slot->capacity, __ATOMIC_RELAXED);
+
+    if (!capacity || capacity > pool->nr_words || first > pool->nr_words - capacity ||
+        atomic_load_explicit(&slot->bytes, memory_order_relaxed) >
+            (uint64_t)capacity << HL_CHUNK_SHIFT)
+        return false;
+    *ret_first = first;
+    *ret_capacity = capacity;
+    return true;
 }
 
 void hl_slot_image_name(const struct hugelite_pool *pool, const struct hl_slot *slot,
@@ -52,8 +61,10 @@ struct hl_slot *hl_slot_of_chunk(struct hugelite_pool *pool, uint32_t chunk)
     for (uint32_t i = 0; i < HL_SLOTS; i++) {
         struct hl_slot *slot = &pool->slots[i];
         uint32_t life = atomic_load_explicit(&slot->life, memory_order_acquire);
-        bool covers = state_of(slot) != HL_SLOT_FREE && is_sane(pool, slot) &&
-                      chunk >= slot->first && chunk - slot->first < slot->capacity;
+        uint32_t first, capacity;
+        bool covers = state_of(slot) != HL_SLOT_FREE &&
+                      hl_slot_place(pool, slot, &first, &capacity) &&
+                      chunk >= first && chunk - first < capacity;
 
         /* The caller holds a claim, so the right slot stays; another one may be made
          * anew meanwhile, and half of each would mislead.  Adding nothing is a load that the
@@ -66,12 +77,13 @@ struct hl_slot *hl_slot_of_chunk(struct hugelite_pool *pool, uint32_t chunk)
 
 uint64_t hl_slot_resident(struct hugelite_pool *pool, const struct hl_slot *slot)
 {
+    uint32_t first, capacity;
     uint64_t nr = 0;
 
-    if (state_of(slot) == HL_SLOT_FREE || !is_sane(pool, slot))
+    if (state_of(slot) == HL_SLOT_FREE || !hl_slot_place(pool, slot, &first, &capacity))
         return 0;
-    for (uint32_t i = 0; i < slot->capacity; i++) {
-        uint64_t word = atomic_load_explicit(&pool->words[slot->first + i], memory_order_relaxed);
+    for (uint32_t i = 0; i < capacity; i++) {
+        uint64_t word = atomic_load_explicit(&pool->words[first + i], memory_order_relaxed);
 
         nr += hl_chunk_state(word) == HL_CHUNK_RESIDENT;
     }
@@ -85,6 +97,8 @@ void hl_slot_stat(struct hugelite_pool *pool, const struct hl_slot *slot,
         .bytes = atomic_load_explicit(&slot->bytes, memory_order_relaxed),
         .resident_bytes = hl_slot_resident(pool, slot),
         .superseded = atomic_load_explicit(&slot->superseded, memory_order_relaxed),
+        .share_bytes = (uint64_t)atomic_load_explicit(&slot->share, memory_order_relaxed)
+                       << HL_CHUNK_SHIFT,
         .unvalidated = atomic_load_explicit(&slot->unvalidated, memory_order_relaxed),
 #define X(name, unit, help) .name = atomic_load_explicit(&slot->stats.name, memory_order_relaxed),
 #include "stats.def"
@@ -98,12 +112,13 @@ uint64_t hl_slot_evict(struct hugelite_pool *pool, const struct hl_slot *slot)
 {
     struct hl_victim victims[HL_VICTIMS];
     uint64_t gone = 0;
+    uint32_t first, capacity;
     unsigned nr = 0;
 
-    if (!is_sane(pool, slot))
+    if (!hl_slot_place(pool, slot, &first, &capacity))
         return 0;
-    for (uint32_t i = 0; i < slot->capacity; i++) {
-        uint32_t chunk = slot->first + i;
+    for (uint32_t i = 0; i < capacity; i++) {
+        uint32_t chunk = first + i;
         uint64_t word = atomic_load_explicit(&pool->words[chunk], memory_order_acquire);
         uint32_t ticket = hl_chunk_ticket(word);
 
@@ -113,7 +128,7 @@ uint64_t hl_slot_evict(struct hugelite_pool *pool, const struct hl_slot *slot)
                 chunk, ticket,
                 atomic_load_explicit(&pool->tickets[ticket], memory_order_acquire), word,
             };
-        if (nr == HL_VICTIMS || (nr && i + 1 == slot->capacity)) {
+        if (nr == HL_VICTIMS || (nr && i + 1 == capacity)) {
             gone += hl_chunk_evict(pool, victims, nr);
             nr = 0;
         }
@@ -131,10 +146,11 @@ static bool find_run(struct hugelite_pool *pool, uint32_t capacity, uint32_t *re
 again:
     for (uint32_t i = 0; i < HL_SLOTS; i++) {
         const struct hl_slot *slot = &pool->slots[i];
+        uint32_t first, taken;
 
-        if (state_of(slot) != HL_SLOT_FREE && is_sane(pool, slot) &&
-            slot->first < at + capacity && at < slot->first + slot->capacity) {
-            at = slot->first + slot->capacity;
+        if (state_of(slot) != HL_SLOT_FREE && hl_slot_place(pool, slot, &first, &taken) &&
+            first < at + capacity && at < first + taken) {
+            at = first + taken;
             if (at > pool->nr_words - capacity)
                 return false;
             goto again;
@@ -148,6 +164,7 @@ again:
 static int retire(struct hugelite_pool *pool, struct hl_slot *slot, uint64_t deadline_ns)
 {
     char name[HL_IMAGE_NAME_BYTES];
+    uint32_t first, capacity;
     int fd, rc;
 
     atomic_store_explicit(&slot->state, HL_SLOT_DYING, memory_order_release);
@@ -162,9 +179,9 @@ static int retire(struct hugelite_pool *pool, struct hl_slot *slot, uint64_t dea
     if (hl_sys.unlinkat(pool->dir_fd, name, 0) < 0 && errno != ENOENT)
         return hl_error(errno, "pool '%s': cannot remove image %s: %s", pool->dir, name,
                         strerror(errno));
-    if (is_sane(pool, slot)) {
-        for (uint32_t i = 0; i < slot->capacity; i++) {
-            rc = hl_chunk_forget(pool, slot->first + i, deadline_ns);
+    if (hl_slot_place(pool, slot, &first, &capacity)) {
+        for (uint32_t i = 0; i < capacity; i++) {
+            rc = hl_chunk_forget(pool, first + i, deadline_ns);
             if (rc < 0)
                 return rc;
         }
@@ -238,7 +255,22 @@ static struct hl_slot *free_slot(struct hugelite_pool *pool)
     return NULL;
 }
 
-static int make_slot(struct hugelite_pool *pool, const struct hl_codec *codec, uint32_t *ret_slot)
+/* A newer version has the share of the one before. */
+static uint32_t share_of_name(struct hugelite_pool *pool, const uint64_t name_key[2])
+{
+    for (uint32_t i = 0; i < HL_SLOTS; i++) {
+        struct hl_slot *slot = &pool->slots[i];
+        uint32_t share = atomic_load_explicit(&slot->share, memory_order_relaxed);
+
+        if (state_of(slot) == HL_SLOT_LIVE && share &&
+            memcmp(slot->name_key, name_key, sizeof slot->name_key) == 0)
+            return share;
+    }
+    return 0;
+}
+
+static int make_slot(struct hugelite_pool *pool, const struct hl_codec *codec, uint32_t share,
+                     uint32_t *ret_slot)
 {
     const struct hl_source *source = codec->source;
     uint64_t chunks = (codec->bytes + HL_CHUNK_MASK) >> HL_CHUNK_SHIFT;
@@ -275,6 +307,8 @@ static int make_slot(struct hugelite_pool *pool, const struct hl_codec *codec, u
     atomic_store_explicit(&slot->bytes, codec->bytes, memory_order_relaxed);
     atomic_store_explicit(&slot->superseded, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->scout, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->share, share, memory_order_relaxed);
+    atomic_store_explicit(&slot->contested, 0, memory_order_relaxed);
     memcpy(slot->key, source->key, sizeof slot->key);
     memcpy(slot->name_key, source->name_key, sizeof slot->name_key);
     snprintf(slot->source, sizeof slot->source, "%s", source->name);
@@ -297,7 +331,7 @@ void hl_slot_discard(struct hugelite_pool *pool, uint32_t slot)
 int hl_slot_open(struct hugelite_pool *pool, const struct hl_codec *codec, uint32_t *ret_slot)
 {
     const struct hl_source *source = codec->source;
-    uint32_t found = HL_SLOTS;
+    uint32_t share = share_of_name(pool, source->name_key), found = HL_SLOTS, first, capacity;
     int rc;
 
     for (uint32_t i = 0; i < HL_SLOTS; i++) {
@@ -306,7 +340,7 @@ int hl_slot_open(struct hugelite_pool *pool, const struct hl_codec *codec, uint3
         if (state_of(slot) != HL_SLOT_LIVE)
             continue;
         if (memcmp(slot->key, source->key, sizeof slot->key) == 0) {
-            if (!is_sane(pool, slot) || slot->bytes != codec->bytes)
+            if (!hl_slot_place(pool, slot, &first, &capacity) || slot->bytes != codec->bytes)
                 return hl_error(EBADMSG, "pool '%s': the entry of %s is damaged", pool->dir,
                                 source->name);
             found = i;
@@ -320,7 +354,7 @@ int hl_slot_open(struct hugelite_pool *pool, const struct hl_codec *codec, uint3
         atomic_store_explicit(&pool->slots[found].superseded, 0, memory_order_relaxed);
     hl_slot_collect(pool);
     if (found == HL_SLOTS) {
-        rc = make_slot(pool, codec, &found);
+        rc = make_slot(pool, codec, share, &found);
         if (rc < 0)
             return rc;
     }

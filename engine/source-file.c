@@ -124,11 +124,20 @@ static struct shared_file *find_file(dev_t dev, ino_t ino)
     return NULL;
 }
 
+static void list_file(struct shared_file *file)
+{
+    hl_lock(&files_lock);
+    file->next = files;
+    files = file;
+    trim_parked();
+    hl_unlock(&files_lock);
+}
+
 static int share_file(const char *name, struct shared_file **ret_file)
 {
     struct shared_file *file;
     struct stat st;
-    int fd;
+    int fd, rc;
 
     if (hl_sys.stat(name, &st) < 0)
         return hl_error(errno, "%s: %s", name, strerror(errno));
@@ -143,30 +152,34 @@ static int share_file(const char *name, struct shared_file **ret_file)
         return 0;
     }
 
+    /* Before it is open: it must not be closed for want of memory. */
+    file = malloc(sizeof *file);
+    if (!file)
+        return hl_error(ENOMEM, "%s: no memory to open it", name);
     /* O_NONBLOCK: a FIFO without a writer must not hold us. */
     fd = hl_sys.openat(AT_FDCWD, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0);
-    if (fd < 0)
-        return hl_error(errno, "%s: %s", name, strerror(errno));
-    if (hl_sys.fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
-        bool directory = S_ISDIR(st.st_mode);
-
+    if (fd < 0) {
+        rc = hl_error(errno, "%s: %s", name, strerror(errno));
+        free(file);
+        return rc;
+    }
+    *file = (struct shared_file){ .fd = fd };
+    if (hl_sys.fstat(fd, &st) < 0) {
+        rc = hl_error(errno, "%s: %s", name, strerror(errno));
+        list_file(file); /* parked, as a file that nobody will ask for */
+        return rc;
+    }
+    if (!S_ISREG(st.st_mode)) {
         hl_sys.close(fd);
-        if (directory)
+        free(file);
+        if (S_ISDIR(st.st_mode))
             return hl_error(EISDIR, "%s: is a directory, not a database file", name);
         return hl_error(EINVAL, "%s: is not a regular file", name);
     }
-
-    file = malloc(sizeof *file);
-    if (!file) {
-        hl_sys.close(fd);
-        return hl_error(ENOMEM, "%s: no memory to open it", name);
-    }
-    *file = (struct shared_file){ .dev = st.st_dev, .ino = st.st_ino, .fd = fd, .refs = 1 };
-    hl_lock(&files_lock);
-    file->next = files;
-    files = file;
-    trim_parked();
-    hl_unlock(&files_lock);
+    file->dev = st.st_dev;
+    file->ino = st.st_ino;
+    file->refs = 1;
+    list_file(file);
     *ret_file = file;
     return 0;
 }

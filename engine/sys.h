@@ -26,8 +26,10 @@ struct hl_sys {
     int (*fallocate)(int fd, int mode, off_t offset, off_t length);
     int (*unlinkat)(int dir, const char *path, int flags);
     int (*mkdir)(const char *path, mode_t mode);
+    int (*mkdirat)(int dir, const char *path, mode_t mode);
     int (*fchmod)(int fd, mode_t mode);
     ssize_t (*pread)(int fd, void *buffer, size_t length, off_t offset);
+    ssize_t (*pwrite)(int fd, const void *buffer, size_t length, off_t offset);
     ssize_t (*read)(int fd, void *buffer, size_t length);
     void *(*mmap)(void *addr, size_t length, int prot, int flags, int fd, off_t offset);
     int (*munmap)(void *addr, size_t length);

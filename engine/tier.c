@@ -394,7 +394,7 @@ static void mark_read(int fd, uint32_t at)
 
     if (hl_sys.pread(fd, &mark, 1, offset) == 1 && !mark) {
         mark = 1;
-        if (pwrite(fd, &mark, 1, offset) < 0)
+        if (hl_sys.pwrite(fd, &mark, 1, offset) < 0)
             return; /* a hint */
     }
 }
@@ -481,7 +481,7 @@ static int append(struct hl_tier *tier, MDB_txn *txn, struct segment *segment,
 
     if (fd < 0)
         return -errno;
-    done = pwrite(fd, bytes, length, extent.at);
+    done = hl_sys.pwrite(fd, bytes, length, extent.at);
     if (done != (ssize_t)length)
         return done < 0 ? -errno : -ENOSPC;
     segment->used += length;
@@ -820,7 +820,7 @@ static struct hl_tier *make_tier(struct hl_state *state, int dir_fd, mode_t file
 
     if (!tier)
         return NULL;
-    if (mkdirat(dir_fd, "tier", 0700) == 0 && file_mode & S_IWGRP)
+    if (hl_sys.mkdirat(dir_fd, "tier", 0700) == 0 && file_mode & S_IWGRP)
         fchmodat(dir_fd, "tier", 02770, 0);
     *tier = (struct hl_tier){ .state = state, .fd = -1, .file_mode = file_mode, .size = size,
                               .segment_bytes = choose_segment(size) };

@@ -175,7 +175,7 @@ static int bind(struct hugelite_pool *pool, struct hugelite_volume *handle,
     char name[HL_IMAGE_NAME_BYTES];
     struct hl_volume *open;
     struct hl_slot *slot;
-    uint32_t index;
+    uint32_t index, capacity;
     int rc;
 
     rc = hl_slot_open(pool, (*volume)->codec, &index);
@@ -199,13 +199,20 @@ static int bind(struct hugelite_pool *pool, struct hugelite_volume *handle,
     }
     (*volume)->slot = slot;
     (*volume)->slot_index = index;
-    (*volume)->first = slot->first;
     hl_slot_image_name(pool, slot, name);
-    rc = hl_touches_init(&(*volume)->touches, (*volume)->nr_chunks);
+    if (!hl_slot_place(pool, slot, &(*volume)->first, &capacity) ||
+        capacity < (*volume)->nr_chunks)
+        rc = hl_error(EBADMSG, "pool '%s': the entry of %s is damaged", pool->dir,
+                      (*volume)->source->name);
+    else
+        rc = hl_touches_init(&(*volume)->touches, pool->words + (*volume)->first,
+                             &slot->contested, (*volume)->nr_chunks);
     if (rc == 0)
         rc = init_sums(*volume);
-    if (rc == 0) /* with -ENOENT we come again */
-        rc = hl_image_attach(pool, name, (uint64_t)slot->capacity << HL_CHUNK_SHIFT,
+    if (pool->uncached)
+        (*volume)->image.fd = (*volume)->image.uffd = -1;
+    else if (rc == 0) /* with -ENOENT we come again */
+        rc = hl_image_attach(pool, name, (uint64_t)capacity << HL_CHUNK_SHIFT,
                              &(*volume)->image);
     if (rc < 0) {
         hl_reader_release(handle->reader);
@@ -257,7 +264,7 @@ int hugelite_volume_open(struct hugelite_pool *pool, const char *source,
     handle->light_pins = pool->light_pins;
     handle->nr_wounds = &handle->volume->image.nr_wounds;
     handle->early_end = UINT64_MAX;
-    if (handle->volume->source->remote)
+    if (handle->volume->source->remote && !pool->uncached)
         hl_scout_open(handle->volume);
     *ret_vol = HL_TAKE(handle);
     return 0;
@@ -321,6 +328,15 @@ static int refuse_dead(const struct hugelite_volume *vol)
                     vol->volume->source->name);
 }
 
+/* There are no pointers to be had, in a forked child or without a cache. */
+static int refuse_pointer(const struct hugelite_volume *vol)
+{
+    if (vol->pool->dead)
+        return refuse_dead(vol);
+    return hl_error(EPERM, "%s: can be read, but not be mapped: %s", vol->volume->source->name,
+                    vol->pool->uncached_why);
+}
+
 static void unpin(struct hugelite_volume *vol, unsigned p)
 {
     vol->pins[p].chunk = 0;
@@ -382,20 +398,31 @@ static __attribute__((noinline)) int pin_cold(struct hugelite_volume *vol, unsig
     return 0;
 }
 
-/* First touch of a chunk since it is resident, or since the sweep hand came by. */
-static __attribute__((noinline)) void touch_first(struct hugelite_volume *vol, uint64_t offset)
+/* The chunk does not say that it is used, or has not been touched at all.  What counts is a visit, not the pages
+ * that are looked at in it: so not the touch that follows this handle's last one in the same chunk, nor a fill, and
+ * nothing that a scan does. */
+static __attribute__((noinline)) void touch_first(struct hugelite_volume *vol, uint64_t offset,
+                                                  uint64_t word)
 {
     uint32_t index = (uint32_t)(offset >> HL_CHUNK_SHIFT);
 
+    if (vol->visited == index + 1 && !(word & HL_CHUNK_AHEAD))
+        return;
+    if (vol->volume->source->remote)
+        hl_scout_note(vol->volume, index);
+    /* The life was for the time until it is used. */
+    if (word & HL_CHUNK_AHEAD)
+        atomic_fetch_and_explicit(&vol->words[index],
+                                  ~(uint64_t)(HL_CHUNK_AHEAD |
+                                              (word & HL_CHUNK_FRESH ? HL_CHUNK_LIVES : 0)),
+                                  memory_order_relaxed);
+    if (hl_cold_notice(vol->volume, &vol->sequences, offset)) {
+        vol->strays = vol->looks = 0;
+        return;
+    }
     /* Only a hint, and only when it is not set: losing it costs one early eviction,
      * and the line stays shared among readers. */
     atomic_fetch_or_explicit(&vol->words[index], HL_CHUNK_REFERENCED, memory_order_relaxed);
-    if (vol->volume->source->remote)
-        hl_scout_note(vol->volume, index);
-    atomic_fetch_and_explicit(&vol->words[index], ~(uint64_t)HL_CHUNK_AHEAD,
-                              memory_order_relaxed);
-    if (hl_cold_notice(vol->volume, &vol->sequences, offset))
-        vol->strays = vol->looks = 0;
 }
 
 /* Any pin but the home one: the home is taken by another chunk.  Sets *ret_pin. */
@@ -431,8 +458,8 @@ static inline __attribute__((always_inline)) int fetch(struct hugelite_volume *v
     if (HL_UNLIKELY(offset > vol->bytes || length > vol->bytes - offset ||
                     (offset & HL_CHUNK_MASK) + length > HL_CHUNK_BYTES || offset == vol->bytes))
         return refuse_range(vol, offset, length);
-    if (HL_UNLIKELY(vol->pool->dead))
-        return refuse_dead(vol);
+    if (HL_UNLIKELY(vol->pool->dead | vol->pool->uncached))
+        return vol->pool->dead || patient ? refuse_pointer(vol) : -EAGAIN;
 
     if (HL_UNLIKELY(vol->pins[p].chunk && vol->pins[p].chunk != index + 1)) {
         rc = pin_elsewhere(vol, index, &p);
@@ -447,10 +474,16 @@ static inline __attribute__((always_inline)) int fetch(struct hugelite_volume *v
                 return rc;
         } else if (HL_UNLIKELY((word & (HL_CHUNK_REFERENCED | HL_CHUNK_AHEAD)) !=
                                HL_CHUNK_REFERENCED)) {
-            touch_first(vol, offset);
+            touch_first(vol, offset, word);
         }
-        if (HL_UNLIKELY(atomic_load_explicit(vol->nr_wounds, memory_order_seq_cst)))
-            hl_image_heal(&vol->volume->image, index);
+        vol->visited = index + 1;
+        if (HL_UNLIKELY(atomic_load_explicit(vol->nr_wounds, memory_order_seq_cst))) {
+            rc = hl_image_heal(&vol->volume->image, index);
+            if (rc < 0) {
+                unpin(vol, p);
+                return rc;
+            }
+        }
         vol->pins[p].chunk = index + 1;
         vol->pins[p].count = 0;
     }
@@ -496,6 +529,8 @@ static int read_part(struct hugelite_volume *vol, uint64_t offset, uint32_t leng
     const void *data = NULL;
     int rc;
 
+    if (vol->pool->uncached && !vol->pool->dead)
+        return hl_chunk_read_past(vol->volume, offset, length, buffer);
     vol->refused = 0;
     if (refused)
         refused = hl_chunk_state(atomic_load_explicit(&vol->words[index], memory_order_relaxed)) !=
@@ -553,11 +588,26 @@ int hugelite_volume_read(struct hugelite_volume *vol, uint64_t offset, uint64_t 
 
 int hugelite_volume_map(struct hugelite_volume *vol, const void **ret_base)
 {
-    if (vol->pool->dead)
-        return refuse_dead(vol);
+    if (vol->pool->dead || vol->pool->uncached)
+        return refuse_pointer(vol);
     hl_crew_start(&vol->pool->crew); /* the fault thread cannot */
     *ret_base = vol->base;
     return 0;
+}
+
+int hugelite_volume_fault(struct hugelite_volume *vol, uint64_t offset, uint64_t length)
+{
+    struct hl_volume *volume = vol->volume;
+
+    if (vol->pool->dead)
+        return refuse_dead(vol);
+    if (length == 0)
+        length = offset < vol->bytes ? vol->bytes - offset : 1;
+    if (offset > vol->bytes || length > vol->bytes - offset)
+        return refuse_range(vol, offset, length);
+    return hl_image_wound(&volume->image, (uint32_t)(offset >> HL_CHUNK_SHIFT),
+                          (uint32_t)((offset + length - 1) >> HL_CHUNK_SHIFT),
+                          volume->source->name);
 }
 
 int hugelite_volume_warm(struct hugelite_volume *vol, uint64_t offset, uint64_t length,
@@ -567,8 +617,8 @@ int hugelite_volume_warm(struct hugelite_volume *vol, uint64_t offset, uint64_t 
     uint32_t ahead, nr_ahead, last;
     uint64_t total, end;
 
-    if (vol->pool->dead)
-        return refuse_dead(vol);
+    if (vol->pool->dead || vol->pool->uncached)
+        return refuse_pointer(vol);
     if (length == 0 && offset <= vol->bytes)
         length = vol->bytes - offset;
     if (offset > vol->bytes || length > vol->bytes - offset)

@@ -66,6 +66,7 @@ struct hugelite_volume {
     const _Atomic uint32_t *nr_wounds; /* of the image */
     struct hl_reader *reader;
     struct hl_pin pins[HL_PINS];
+    uint32_t visited;        /* chunk + 1 that was pinned last */
 
     /* Off the warm path: cold.c. */
     struct hl_sequences sequences;

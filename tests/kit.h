@@ -26,6 +26,7 @@ struct hugelite_volume *kit_volume(struct hugelite_pool *pool, const char *path)
 
 /* As EXPECT_PATTERN, at a speed near memory's; p and offset are multiples of 8. */
 void kit_pattern(const void *p, uint64_t n, uint64_t seed, uint64_t offset);
+bool kit_is_pattern(const void *p, uint64_t n, uint64_t seed, uint64_t offset);
 
 /* Fetch a chunk of a file of the pattern, look at each of its bytes (zeros
  * behind the end), release it. */

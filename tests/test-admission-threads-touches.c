@@ -17,6 +17,8 @@
 #define NR 4
 #define SECONDS 1.0
 
+static _Atomic uint64_t words[NR]; /* all EMPTY */
+static _Atomic uint32_t contested;
 static struct hl_touches touches;
 static _Atomic bool stop;
 
@@ -32,7 +34,7 @@ int main(void)
     double until = test_now() + SECONDS;
     pthread_t threads[3];
 
-    EXPECT_EQ(hl_touches_init(&touches, NR), 0);
+    EXPECT_EQ(hl_touches_init(&touches, words, &contested, NR), 0);
     for (uintptr_t i = 0; i < 3; i++)
         EXPECT_EQ(pthread_create(&threads[i], NULL, count, (void *)i), 0);
     for (uint32_t i = 0; i % 1000 || test_now() < until; i++) {

@@ -15,6 +15,7 @@
 #include "admission.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static uint64_t random_below(uint64_t limit)
 {
@@ -24,11 +25,16 @@ static uint64_t random_below(uint64_t limit)
     return (state >> 33) % limit;
 }
 
+static _Atomic uint64_t words[1000]; /* all EMPTY */
+static _Atomic uint32_t contested;
+
 static struct hl_touches make(uint32_t nr_chunks)
 {
     struct hl_touches touches = { 0 };
 
-    EXPECT_EQ(hl_touches_init(&touches, nr_chunks), 0);
+    memset((void *)words, 0, sizeof words);
+    contested = 0;
+    EXPECT_EQ(hl_touches_init(&touches, words, &contested, nr_chunks), 0);
     return touches;
 }
 

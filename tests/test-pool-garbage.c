@@ -101,7 +101,7 @@ int main(void)
         bytes = (uint64_t)lseek(fd, 0, SEEK_END);
         c = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
         EXPECT(c != MAP_FAILED);
-        switch (next() % 6) {
+        switch (next() % 7) {
         case 0:
             from = c->members_at;
             length = HL_MEMBERS * sizeof(struct hl_member);
@@ -122,8 +122,12 @@ int main(void)
             from = c->words_at;
             length = 200 * sizeof(uint64_t);
             break;
-        default: /* the hands and readers_top */
-            from = offsetof(struct hl_control, take_hand);
+        case 5: /* the rings' entries */
+            from = c->free_at;
+            length = c->words_at - from;
+            break;
+        default: /* the limit, the rings' ends, the hand and readers_top */
+            from = offsetof(struct hl_control, limit) & ~7ul;
             length = sizeof *c - from;
         }
         for (unsigned i = 0; i < 1 + next() % 64; i++) {

@@ -57,17 +57,17 @@ static void close_warming(void *arg)
 
 static void close_walking(void *arg)
 {
-    struct hugelite_pool *pool = kit_pool(test_pool_dir(), CHUNKS);
-
     (void)arg;
     for (unsigned i = 0; i < ROUNDS; i++) {
+        /* Another each time: what is looked at again and again earns its place. */
+        struct hugelite_pool *pool = kit_pool(test_pool_dir(), CHUNKS);
         struct hugelite_volume *vol = kit_volume(pool, db_url);
 
         sk_send_out(vol, 500 + 997 * i);
         test_sleep_ms(i * 20);
         expect_close(pool, vol);
+        hugelite_pool_close(pool);
     }
-    hugelite_pool_close(pool);
 }
 
 int main(void)

@@ -3,7 +3,8 @@
 #
 # test-tools-doctor-refused: where a container's filter refuses the system call userfaultfd, doctor
 # and the engine go by /dev/userfaultfd when it may be opened; else doctor says what
-# to ask of the container, exit 1, and reading fails with a sentence, not with a hang.
+# to ask of the container, exit 1; reading goes on without the cache, and says so, and so does stat; and what
+# can only fill fails with a sentence, not with a hang.
 
 . ./functions.sh
 requires python3
@@ -42,6 +43,12 @@ grep -q "userfaultfd  problem .*system call: Operation not permitted" "$tmpdir/o
     die "$(cat "$tmpdir/out")"
 grep -A1 "userfaultfd  problem" "$tmpdir/out" | grep -q -- "-> .*/dev/userfaultfd" ||
     die "$(cat "$tmpdir/out")"
+expect_status 0 timeout 60 $as "$python" "$srcdir/test-tools-seccomp.py" "$HUGELITE" \
+    sql "$tmpdir/x.db" "SELECT count(*) FROM t; PRAGMA hugelite_mode"
+grep -qx 100 "$tmpdir/out" || die "$(cat "$tmpdir/out" "$tmpdir/err")"
+grep -q "direct: userfaultfd is refused" "$tmpdir/out" || die "it does not say why: $(cat "$tmpdir/out")"
+expect_status 0 $as "$python" "$srcdir/test-tools-seccomp.py" "$HUGELITE" stat
+grep -q "not cached: userfaultfd is refused" "$tmpdir/err" || die "stat does not say why: $(cat "$tmpdir/err")"
 expect_status 1 timeout 60 $as "$python" "$srcdir/test-tools-seccomp.py" "$HUGELITE" \
-    sql "$tmpdir/x.db" "SELECT count(*) FROM t"
+    warm "$tmpdir/x.db"
 grep -q "userfaultfd" "$tmpdir/err" || die "it does not say why: $(cat "$tmpdir/err")"

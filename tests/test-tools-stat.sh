@@ -32,7 +32,7 @@ expect "['version', 'pool', 'volumes']" "$(json 'list(d)')"
 pool_keys="'dir', 'pages', 'page_bytes', 'budget_bytes', 'resident_bytes', 'readers', 'heap_bytes'"
 expect "[$pool_keys, 'state_dir', 'tier_bytes', 'tier_size', 'notice']" "$(json 'list(d["pool"])')"
 volume_keys="'source', 'bytes', 'resident_bytes', 'fills', 'source_bytes', 'evictions', 'waits', 'errors'"
-expect "[$volume_keys, 'frames_decoded', 'early_reads', 'requests', 'tier_bytes', 'unvalidated']" \
+expect "[$volume_keys, 'frames_decoded', 'early_reads', 'requests', 'tier_bytes', 'unvalidated', 'share_bytes']" \
     "$(json 'list(d["volumes"][0])')"
 expect 1 "$(json 'd["version"]')" version
 expect "$pooldir" "$(json 'd["pool"]["dir"]')" pool.dir

@@ -6,7 +6,7 @@
 
 . ./functions.sh
 
-commands="doctor setup sql pack verify warm evict stat ls rm bench"
+commands="doctor setup sql pack verify warm evict resize stat ls rm bench"
 
 quiet_err() { [ ! -s "$tmpdir/err" ] || die "$1: unexpected on stderr: $(cat "$tmpdir/err")"; }
 quiet_out() { [ ! -s "$tmpdir/out" ] || die "$1: unexpected on stdout: $(cat "$tmpdir/out")"; }
@@ -110,6 +110,9 @@ wrong "exclude each other" evict --all x
 wrong "unexpected argument 'y'" evict x y
 wrong "unexpected argument 'x'" ls x
 wrong "'--json' takes no value" ls --json=1
+wrong "to which SIZE?" resize
+wrong "'much': not a size" resize much
+wrong "unexpected argument 'z'" resize 4M y z
 wrong "which database?" rm
 wrong "exclude each other" rm --all x
 wrong "IN 'https://h/x.db': must be a file of this machine" pack https://h/x.db y

@@ -65,20 +65,21 @@ int main(void)
     EXPECT_EQ(nr, 1);
     snprintf(text, sizeof text,
              "SELECT printf('%%s %%d %%d %%d %%d %%d %%d %%d %%d %%d %%d %%d %%d %%d %%s %%s %%d"
-             " %%d %%d %%d %%d',"
+             " %%d %%d %%d %%d%%s',"
              " source, bytes, resident_bytes, fills, source_bytes, evictions, waits, errors,"
              " frames_decoded, early_reads, requests, tier_bytes, unvalidated, superseded,"
-             " pool_dir, pool_pages, page_bytes, budget_bytes, pool_resident_bytes, readers, heap_bytes)"
+             " pool_dir, pool_pages, page_bytes, budget_bytes, pool_resident_bytes, readers, heap_bytes,"
+             " notice)"
              " FROM hugelite_stat WHERE source = '%s'", a);
     {
         char *expected = sqlite3_mprintf(
             "%s %llu %llu %llu %llu %llu %llu %llu %llu %llu %llu %llu %llu %llu %s %s %llu %llu "
-            "%llu %llu %llu",
+            "%llu %llu %llu%s",
             vol.source, vol.bytes, vol.resident_bytes, vol.fills, vol.source_bytes, vol.evictions,
             vol.waits, vol.errors, vol.frames_decoded, vol.early_reads, vol.requests,
             vol.tier_bytes, vol.unvalidated, vol.superseded, stat.dir, stat.pages,
             stat.page_bytes, stat.budget_bytes, stat.resident_bytes, stat.readers,
-            stat.heap_bytes);
+            stat.heap_bytes, stat.notice);
 
         EXPECT_STR(sql_text(stock, text), expected);
         sqlite3_free(expected);

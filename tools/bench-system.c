@@ -214,6 +214,8 @@ void bench_cleanup(struct bench_config *config)
     bench_packed_cleanup(config);
     if (config->db_building[0])
         unlink(config->db_building);
+    if (config->trace_building[0])
+        unlink(config->trace_building);
     for (unsigned i = 0; i < sizeof dirs / sizeof *dirs; i++)
         if (dirs[i] && dirs[i][0]) {
             remove_tree(AT_FDCWD, dirs[i]);
@@ -447,7 +449,7 @@ int bench_job_pool_stat(const struct bench_config *config, uint64_t arg,
 /* ---- opening ------------------------------------------------------------ */
 
 /* A path as it may stand in a URI. */
-static void escape(const char *path, char *out, size_t room)
+void bench_escape(const char *path, char *out, size_t room)
 {
     static const char hex[] = "0123456789ABCDEF";
     size_t n = 0;
@@ -489,7 +491,7 @@ int bench_system_open(const struct bench_config *config, enum bench_system_id sy
     const char *vfs = "unix";
     int rc;
 
-    escape(bench_source(config, system), path, sizeof path);
+    bench_escape(bench_source(config, system), path, sizeof path);
     switch (system) {
     case BENCH_STOCK:
         snprintf(uri, sizeof uri, "file:%s?mode=ro", path);
@@ -503,7 +505,7 @@ int bench_system_open(const struct bench_config *config, enum bench_system_id sy
         rc = hugelite_vfs_register(0);
         if (rc != SQLITE_OK)
             return bench_fail(reply, EIO, "registering the VFS: %s", sqlite3_errstr(rc));
-        escape(bench_pool(config, system), pool, sizeof pool);
+        bench_escape(bench_pool(config, system), pool, sizeof pool);
         snprintf(uri, sizeof uri, "file:%s?vfs=hugelite&immutable=1&pool=%s", path, pool);
         vfs = NULL;
         break;

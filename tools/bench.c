@@ -42,13 +42,17 @@ static const char help[] =
     "      --rounds N        over all systems (3)\n"
     "      --pool DIR        use this pool; by default HUGELITE_POOL, or a pool of its\n"
     "                        own that is removed again\n"
+    "      --trace FILE      measure nothing: record which chunks a workload reads\n"
+    "      --workload NAME   of the trace: zipf, shuffled, uniform, scan, range or\n"
+    "                        volumes (zipf)\n"
     "      --no-huge-heap    SQLite's memory, and hugelite's buffers, on small pages\n"
     "      --json            every round, for programs\n"
     "  -h, --help            this text\n"
     "  -V, --version         the version\n";
 
 enum { OPT_SIZE = 256, OPT_DIR, OPT_DB, OPT_SQL, OPT_PROCESSES, OPT_SYSTEMS, OPT_CASES,
-       OPT_SECONDS, OPT_ROUNDS, OPT_POOL, OPT_NO_HUGE_HEAP, OPT_JSON, OPT_LATENCY, OPT_RATE };
+       OPT_SECONDS, OPT_ROUNDS, OPT_POOL, OPT_NO_HUGE_HEAP, OPT_JSON, OPT_LATENCY, OPT_RATE,
+       OPT_TRACE, OPT_WORKLOAD };
 
 static const struct option options[] = {
     { "size", required_argument, NULL, OPT_SIZE },
@@ -65,6 +69,8 @@ static const struct option options[] = {
     { "pool", required_argument, NULL, OPT_POOL },
     { "no-huge-heap", no_argument, NULL, OPT_NO_HUGE_HEAP },
     { "json", no_argument, NULL, OPT_JSON },
+    { "trace", required_argument, NULL, OPT_TRACE },
+    { "workload", required_argument, NULL, OPT_WORKLOAD },
     { "help", no_argument, NULL, 'h' },
     { "version", no_argument, NULL, 'V' },
     { NULL, 0, NULL, 0 },
@@ -141,7 +147,7 @@ static int parse(struct bench_config *config, int argc, char **argv)
         [BENCH_G_REMOTE_TAIL] = "remotetail", [BENCH_G_REMOTE_LIST] = "remotelist",
         [BENCH_NR_GROUPS] = "remote",
     };
-    bool sized = false, chosen = false, named = false;
+    bool sized = false, chosen = false, named = false, loaded = false;
     double value;
     char *end;
     int c;
@@ -223,6 +229,16 @@ static int parse(struct bench_config *config, int argc, char **argv)
         case OPT_NO_HUGE_HEAP:
             config->no_huge_heap = true;
             break;
+        case OPT_TRACE:
+            config->trace = optarg;
+            break;
+        case OPT_WORKLOAD:
+            config->workload = bench_trace_workload(optarg);
+            if (config->workload < 0)
+                return hl_tool_usage("bench", "--workload '%s': not one of those there are",
+                                     optarg);
+            loaded = true;
+            break;
         case OPT_JSON:
             config->json = true;
             break;
@@ -243,6 +259,10 @@ static int parse(struct bench_config *config, int argc, char **argv)
         return hl_tool_usage("bench", "--db is a database there is; --size and --dir make one");
     if (config->db_option && chosen)
         return hl_tool_usage("bench", "--cases is for the database made here, --sql for yours");
+    if (loaded && !config->trace)
+        return hl_tool_usage("bench", "--workload is what --trace records");
+    if (config->trace && (chosen || named || config->db_option || config->json))
+        return hl_tool_usage("bench", "--trace measures nothing and reads the database made here");
     for (unsigned s = 0; s < BENCH_NR_SYSTEMS && !named; s++)
         config->systems[s].wanted = config->systems[s].by_default & config->groups;
     /* A packed copy of the user's database is made, and scanned cold, when it is asked for. */
@@ -488,6 +508,23 @@ static int run(struct plan *plan)
     return rc;
 }
 
+static int measure(struct plan *plan)
+{
+    struct bench_config *config = plan->config;
+    int rc = bench_systems_prepare(config);
+
+    if (rc < 0)
+        return rc;
+    rc = run(plan);
+    if (rc < 0 && rc != -EINTR && rc != -EINVAL)
+        hl_tool_error("bench", "%s", plan->replies[0].message);
+    if (rc == 0 && config->json)
+        bench_report_json(config, plan->results);
+    else if (rc == 0)
+        bench_report_table(config, plan->results);
+    return rc;
+}
+
 int cmd_bench(int argc, char **argv)
 {
     struct bench_config *config = calloc(1, sizeof *config);
@@ -508,16 +545,7 @@ int cmd_bench(int argc, char **argv)
 
     rc = bench_db_prepare(config);           /* these two say themselves what failed */
     if (rc == 0)
-        rc = bench_systems_prepare(config);
-    if (rc == 0) {
-        rc = run(plan);
-        if (rc < 0 && rc != -EINTR && rc != -EINVAL)
-            hl_tool_error("bench", "%s", plan->replies[0].message);
-    }
-    if (rc == 0 && config->json)
-        bench_report_json(config, plan->results);
-    else if (rc == 0)
-        bench_report_table(config, plan->results);
+        rc = config->trace ? bench_trace(config) : measure(plan);
     if (rc < 0)
         bench_progress("%s", "");
     for (unsigned s = 0; s < BENCH_NR_SYSTEMS && rc == 0; s++)

@@ -148,11 +148,14 @@ struct bench_config {
     double latency;        /* --latency, in seconds */
     uint64_t rate;         /* --rate, in bytes per second; 0 = no limit */
     unsigned groups;       /* --cases: a bit for each of enum bench_group */
+    const char *trace;     /* --trace: nothing is measured, a trace is written */
+    int workload;          /* --workload: bench_trace_workload() */
     struct bench_system systems[BENCH_NR_SYSTEMS];
 
     /* what there is */
     char db[PATH_MAX];
     char db_building[PATH_MAX]; /* to be removed if we leave before it is whole */
+    char trace_building[PATH_MAX]; /* the same */
     char db_dir[PATH_MAX]; /* our directory for a database not to be kept, "" = none */
     uint64_t db_bytes;
     uint64_t rows;
@@ -341,6 +344,8 @@ void bench_remove_tree(const char *path);
 
 void bench_skip(struct bench_system *system, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* A path as a URI has it. */
+void bench_escape(const char *path, char *out, size_t room);
 int bench_systems_prepare(struct bench_config *config);
 int bench_system_open(const struct bench_config *config, enum bench_system_id system,
                       sqlite3 **ret_db, struct bench_reply *reply);
@@ -426,6 +431,14 @@ void bench_report_remote_json(struct hl_json *json, const struct bench_config *c
 /* ---- the database (bench-db.c) ------------------------------------------ */
 
 int bench_db_prepare(struct bench_config *config);
+
+/* ---- traces (bench-trace.c) ---------------------------------------------- */
+
+/* The workload of that name, or -1. */
+int bench_trace_workload(const char *name);
+
+/* Write config->trace.  Says itself what failed. */
+int bench_trace(struct bench_config *config);
 
 /* ---- the report (bench-report.c) ---------------------------------------- */
 

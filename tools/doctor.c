@@ -8,7 +8,7 @@
  * would be used is on huge pages and no finding is a problem.
  *
  * Entry point: cmd_doctor().
- * See also: setup.c, hugepages.c, mounts.c; the engine's use of all this: engine/directory.c.
+ * See also: doctor-audit.c (the books of a pool), setup.c, hugepages.c, mounts.c; the engine's use of all this: engine/directory.c.
  */
 #include <config.h>
 
@@ -34,6 +34,7 @@
 #include <unistd.h>
 
 #include "curl.h"
+#include "doctor.h"
 #include "pool.h"
 #include "state.h"
 #include "tier.h"
@@ -51,10 +52,15 @@
 
 static const char help[] =
     "usage: hugelite doctor [--json]\n"
+    "       hugelite doctor --audit [--repair] [--pool DIR] [--json]\n"
     "\n"
     "Say what this machine offers to Hugelite and to you, what is missing, and the\n"
     "command that mends it.  Exit 0 when databases would be read from huge pages.\n"
     "\n"
+    "  --audit         account for all that is in a pool, which may be in use, instead;\n"
+    "                  exit 0 when nothing is wrong\n"
+    "  --repair        and put right what is not; exit 0 when nothing is wrong any more\n"
+    "  --pool DIR      the pool, instead of HUGELITE_POOL or the default\n"
     "  --json          the same for programs, one line of JSON\n"
     "  -h, --help      this text\n"
     "  -V, --version   the version\n";
@@ -900,28 +906,10 @@ static void print_json(const struct report *r, bool ready)
     hl_json_close(&json, '}');
 }
 
-int cmd_doctor(int argc, char **argv)
+static int examine(bool json)
 {
-    static const struct option options[] = {
-        { "json", no_argument, NULL, 'j' },
-        { "help", no_argument, NULL, 'h' },
-        { "version", no_argument, NULL, 'V' },
-        { NULL, 0, NULL, 0 },
-    };
     struct report r = { .failed = false };
-    bool json = false, ready;
-    int c;
-
-    while ((c = getopt_long(argc, argv, ":hV", options, NULL)) != -1) {
-        switch (c) {
-        case 'j': json = true; break;
-        case 'h': return hl_tool_help(help);
-        case 'V': return hl_tool_version();
-        default: return hl_tool_bad_option("doctor", argv, c);
-        }
-    }
-    if (optind < argc)
-        return hl_tool_usage("doctor", "unexpected argument '%s'", hl_tool_name(argv[optind]));
+    bool ready;
 
     look_at_kernel(&r);
     look_at_huge_pages(&r);
@@ -949,4 +937,37 @@ int cmd_doctor(int argc, char **argv)
     free(r.pool_dir);
     hl_mounts_free(r.mounts, r.nr_mounts);
     return ready && !r.failed ? 0 : 1;
+}
+
+int cmd_doctor(int argc, char **argv)
+{
+    static const struct option options[] = {
+        { "audit", no_argument, NULL, 'a' },
+        { "repair", no_argument, NULL, 'r' },
+        { "pool", required_argument, NULL, 'p' },
+        { "json", no_argument, NULL, 'j' },
+        { "help", no_argument, NULL, 'h' },
+        { "version", no_argument, NULL, 'V' },
+        { NULL, 0, NULL, 0 },
+    };
+    bool audit = false, repair = false, json = false;
+    const char *dir = NULL;
+    int c;
+
+    while ((c = getopt_long(argc, argv, ":hV", options, NULL)) != -1) {
+        switch (c) {
+        case 'a': audit = true; break;
+        case 'r': repair = true; break;
+        case 'p': dir = optarg; break;
+        case 'j': json = true; break;
+        case 'h': return hl_tool_help(help);
+        case 'V': return hl_tool_version();
+        default: return hl_tool_bad_option("doctor", argv, c);
+        }
+    }
+    if (optind < argc)
+        return hl_tool_usage("doctor", "unexpected argument '%s'", hl_tool_name(argv[optind]));
+    if (!audit && (repair || dir))
+        return hl_tool_usage("doctor", "%s goes with --audit", repair ? "--repair" : "--pool");
+    return audit ? hl_doctor_audit(dir, repair, json) : examine(json);
 }

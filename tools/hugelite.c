@@ -28,6 +28,7 @@ static const struct {
     { "verify", cmd_verify, "check every frame of a compressed database" },
     { "warm", cmd_warm, "load a database into the cache" },
     { "evict", cmd_evict, "make a database leave the cache" },
+    { "resize", cmd_resize, "another budget, for the pool or a database" },
     { "stat", cmd_stat, "what is in the cache" },
     { "ls", cmd_ls, "the remote databases that this machine knows" },
     { "rm", cmd_rm, "forget remote databases" },

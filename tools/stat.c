@@ -66,6 +66,7 @@ static void print_json(const struct hugelite_pool_stat *pool,
         hl_json_number(&json, "requests", v->requests);
         hl_json_number(&json, "tier_bytes", v->tier_bytes);
         hl_json_number(&json, "unvalidated", v->unvalidated);
+        hl_json_number(&json, "share_bytes", v->share_bytes);
         hl_json_close(&json, '}');
     }
     hl_json_close(&json, ']');

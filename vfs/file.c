@@ -358,6 +358,8 @@ static enum outcome settle(struct hl_file *file, int *ret_code)
     }
     read_head(file, head);
     file->why = reason_against(file, head);
+    if (!file->why)
+        file->why = hugelite_pool_uncached(file->pool);
     if (file->why) {
         serve_directly(file, file->why);
         return SERVED;
@@ -771,9 +773,10 @@ static char *mode(const struct hl_file *file)
     bool compressed = file->volume && is_compressed(file);
 
     if (file->volume)
-        return sqlite3_mprintf("%s%s%s%s%s", file->immutable ? "immutable" : "cached",
+        return sqlite3_mprintf("%s%s%s%s%s%s", file->immutable ? "immutable" : "cached",
                                file->remote ? ", remote" : "", compressed ? ", " : "",
                                compressed ? hugelite_volume_encoding(file->volume) : "",
+                               hugelite_pool_uncached(file->pool) ? ", uncached" : "",
                                file->remote && is_unvalidated(file) ? ", unvalidated" : "");
     if (file->why)
         return sqlite3_mprintf("direct: %s", file->why);
@@ -968,6 +971,15 @@ static int refused(struct hl_file *file, int rc)
     return open_failed(file, hl_vfs_code(rc, HL_DURING_OPEN), "%s", hugelite_error());
 }
 
+/* The volume is open, but its pages do not come from the pool. */
+static void note_uncached(struct hl_file *file)
+{
+    const char *why = hugelite_pool_uncached(file->pool);
+
+    if (why) /* without the name, which may hold credentials */
+        tell(file, SQLITE_NOTICE, "not cached: %s", why);
+}
+
 /* Rule 2. */
 static int open_immutable(struct hl_file *file)
 {
@@ -981,6 +993,7 @@ static int open_immutable(struct hl_file *file)
         return refused(file, rc);
     if (!file->remote && !is_compressed(file))
         warn_of_writers(file);
+    note_uncached(file);
     return SQLITE_OK;
 }
 
@@ -1005,6 +1018,7 @@ static int open_plain_or_compressed(struct hl_file *file)
     if (rc < 0)
         return refused(file, rc);
     file->immutable = true;
+    note_uncached(file);
     return SQLITE_OK;
 }
 

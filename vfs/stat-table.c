@@ -21,7 +21,8 @@ enum column {
     COL_SOURCE, COL_BYTES, COL_RESIDENT_BYTES, COL_FILLS, COL_SOURCE_BYTES, COL_EVICTIONS,
     COL_WAITS, COL_ERRORS, COL_FRAMES_DECODED, COL_EARLY_READS, COL_REQUESTS, COL_TIER_BYTES,
     COL_UNVALIDATED, COL_SUPERSEDED, COL_POOL_DIR, COL_POOL_PAGES, COL_PAGE_BYTES,
-    COL_BUDGET_BYTES, COL_POOL_RESIDENT_BYTES, COL_READERS, COL_HEAP_BYTES, COL_POOL,
+    COL_BUDGET_BYTES, COL_POOL_RESIDENT_BYTES, COL_READERS, COL_HEAP_BYTES, COL_NOTICE,
+    COL_POOL,
 };
 
 static const char schema[] =
@@ -30,7 +31,7 @@ static const char schema[] =
     "frames_decoded INTEGER, early_reads INTEGER, requests INTEGER, tier_bytes INTEGER, "
     "unvalidated INTEGER, superseded INTEGER, pool_dir TEXT, pool_pages TEXT, "
     "page_bytes INTEGER, budget_bytes INTEGER, pool_resident_bytes INTEGER, readers INTEGER, "
-    "heap_bytes INTEGER, pool TEXT HIDDEN)";
+    "heap_bytes INTEGER, notice TEXT, pool TEXT HIDDEN)";
 
 enum { BY_POOL = 1 };
 
@@ -339,6 +340,9 @@ static int stat_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx, int colu
         break;
     case COL_HEAP_BYTES:
         result_bytes(ctx, pool->heap_bytes);
+        break;
+    case COL_NOTICE:
+        sqlite3_result_text(ctx, pool->notice, -1, SQLITE_TRANSIENT);
         break;
     }
     return SQLITE_OK;
