@@ -111,10 +111,11 @@ static void keep_rate(struct hl_warming *warming)
     }
 }
 
-/* It was asked for by itself: whoever touches it next does not go on with a sequence, behind which
- * more would be fetched. */
+/* It was asked for by itself, which is a use: whoever touches it next does not go on with a sequence, behind
+ * which more would be fetched. */
 static void settle(struct hugelite_volume *vol, uint32_t index)
 {
+    atomic_fetch_or_explicit(&vol->words[index], HL_CHUNK_REFERENCED, memory_order_relaxed);
     atomic_fetch_and_explicit(&vol->words[index], ~(uint64_t)HL_CHUNK_AHEAD, memory_order_relaxed);
 }
 
