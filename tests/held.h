@@ -10,10 +10,10 @@
 #include "lock.h"
 #include "pool.h"
 
-/* Wait until the crew of this process has nothing to do; fail after 20 s. */
+/* Wait until the crew of this process has nothing to do; fail after TEST_HANG_S. */
 static inline void held_await_crew(struct hugelite_pool *pool)
 {
-    double until = test_now() + 20;
+    double until = test_now() + TEST_HANG_S;
     bool busy = true;
 
     while (busy) {

@@ -31,7 +31,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { CHUNKS = 4, BUDGET = 2, SEED = 51, LIMIT_S = 60 };
+enum { CHUNKS = 4, BUDGET = 2, SEED = 51 };
 #define BYTES (CHUNKS * CHUNK)
 #define OTHER_BYTES (CHUNK + 5000)
 
@@ -459,7 +459,6 @@ static void survive(void *arg)
 {
     const struct crash_story *story = arg;
 
-    alarm(LIMIT_S);
     real_wait = hl_sys.futex_wait;
     real_lock = hl_sys.lock;
     hl_sys.futex_wait = count_wait;
@@ -485,7 +484,7 @@ static void survive(void *arg)
 /* Let it go on, and come as far as it can. */
 static void let_go(void)
 {
-    double until = test_now() + 20;
+    double until = test_now() + TEST_HANG_S;
 
     atomic_store(&shared->go, 1);
     while (!atomic_load(&shared->blocked) && !atomic_load(&shared->done)) {
@@ -500,7 +499,6 @@ static void victim(void *arg)
 {
     const struct crash_story *story = arg;
 
-    alarm(LIMIT_S);
     pool = NULL;
     if (!story->attaches) {
         open_all();
@@ -557,7 +555,7 @@ static void end(struct teller *teller)
 {
     if (!teller->gone && teller->when == CRASH_AT)
         let_go();
-    kit_kill(teller->victim);
+    steps_end(teller->victim);
     atomic_store(&shared->dead, 1);
     if (!teller->gone)
         let_go();

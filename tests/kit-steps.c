@@ -16,6 +16,7 @@
 #include "pool.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -47,6 +48,17 @@ static uint64_t taken;
 /* Where each step began. */
 enum { LOG = 1 << 20 };
 static uint64_t log_of_steps[LOG];
+
+/* What lies at an address, of those seen last. */
+enum { KNOWN = 1 << 14 };
+static struct known {
+    uint64_t address, behind;
+    enum kind {
+        PLAIN = 1,
+        CALL,    /* a system call */
+        REPEATS, /* a string instruction, which would be as many steps as it has bytes */
+    } kind;
+} known[KNOWN];
 
 static void add(enum step_what what, uint32_t index, const void *at, size_t bytes)
 {
@@ -138,12 +150,6 @@ static bool find_change(struct step_change *ret_change)
 
 /* ---- the processor --------------------------------------------------------- */
 
-enum kind {
-    PLAIN,
-    CALL,    /* a system call */
-    REPEATS, /* a string instruction, which would be as many steps as it has bytes */
-};
-
 #if defined(__x86_64__)
 
 static uint64_t get_register(pid_t pid, size_t at)
@@ -155,9 +161,12 @@ static uint64_t get_register(pid_t pid, size_t at)
 
 void requires_steps(void)
 {
-    pid_t pid = fork();
+    pid_t pid;
     int status;
 
+    if (TEST_SANITIZED)
+        test_skip("to step through a sanitizer's own code, too, would take minutes");
+    pid = fork();
     EXPECT(pid >= 0);
     if (pid == 0)
         _exit(ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0 ? errno : 0);
@@ -241,7 +250,36 @@ static uint64_t result_of(pid_t pid)
 
 #endif
 
+/* All children are forks of one program, whose code stays as it is. */
+static const struct known *know(pid_t pid, uint64_t address)
+{
+    struct known *at = &known[address % KNOWN];
+
+    if (!at->kind || at->address != address) {
+        at->address = address;
+        at->kind = kind_of(pid, address, &at->behind);
+    }
+    return at;
+}
+
 /* ---- stepping ------------------------------------------------------------- */
+
+static cpu_set_t wherever;
+
+/* Both on one processor: the two are never at work at once, and another one would have to be woken
+ * at each step.  The child's other threads, and all other processes, are where they like. */
+static void come_together(pid_t pid)
+{
+    cpu_set_t here;
+    int cpu = sched_getcpu();
+
+    EXPECT(cpu >= 0);
+    EXPECT_EQ(sched_getaffinity(0, sizeof wherever, &wherever), 0);
+    CPU_ZERO(&here);
+    CPU_SET(cpu, &here);
+    EXPECT_EQ(sched_setaffinity(0, sizeof here, &here), 0);
+    EXPECT_EQ(sched_setaffinity(pid, sizeof here, &here), 0);
+}
 
 struct told {
     void (*run)(void *arg);
@@ -301,29 +339,36 @@ void steps_begin(pid_t pid, struct hugelite_pool *pool)
     EXPECT_EQ(ptrace(PTRACE_SETOPTIONS, pid, NULL, (void *)PTRACE_O_EXITKILL), 0);
     taken = 0;
     watch(pool);
+    come_together(pid);
+}
+
+void steps_end(pid_t pid)
+{
+    kit_kill(pid);
+    EXPECT_EQ(sched_setaffinity(0, sizeof wherever, &wherever), 0);
 }
 
 bool steps_next(pid_t pid, struct step_change *ret_change)
 {
-    uint64_t address, behind, argument = 0;
+    uint64_t address, argument = 0;
+    const struct known *code;
     uint32_t number = 0;
-    enum kind kind;
 
     do {
         address = address_of(pid);
-        kind = kind_of(pid, address, &behind);
+        code = know(pid, address);
         EXPECT(taken < LOG);
         log_of_steps[taken++] = address;
-        if (kind == CALL)
+        if (code->kind == CALL)
             number = call_of(pid, &argument);
-        if (kind == REPEATS)
-            set_breakpoint(pid, behind);
+        if (code->kind == REPEATS)
+            set_breakpoint(pid, code->behind);
         look_away();
-        if (!go(pid, kind == REPEATS) || (kind == CALL && number == SYS_kill))
+        if (!go(pid, code->kind == REPEATS) || (code->kind == CALL && number == SYS_kill))
             return false;
-        if (kind == REPEATS)
+        if (code->kind == REPEATS)
             set_breakpoint(pid, 0);
-        if (kind == CALL) {
+        if (code->kind == CALL) {
             *ret_change = (struct step_change){ STEP_CALL, number, argument, result_of(pid) };
             return true;
         }

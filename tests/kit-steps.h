@@ -45,6 +45,9 @@ void steps_mark(void);
 /* In the parent, which has the pool open: let the child come to its first mark. */
 void steps_begin(pid_t pid, struct hugelite_pool *pool);
 
+/* Kill it, wherever it is. */
+void steps_end(pid_t pid);
+
 /* Let the child go on to its next change, whatever it is.  False when it has come to its second
  * mark. */
 bool steps_next(pid_t pid, struct step_change *ret_change);

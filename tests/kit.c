@@ -164,12 +164,12 @@ static bool is_idle(struct hugelite_pool *pool)
 
 void kit_await_resident(struct hugelite_pool *pool, uint64_t chunks)
 {
-    double until = test_now() + 20;
+    double until = test_now() + TEST_HANG_S;
 
     while (kit_resident_chunks(pool) != chunks || !is_idle(pool)) {
         if (test_now() > until)
-            test_fail(__FILE__, __LINE__, "%llu chunks are resident after 20 s, expected %llu",
-                      (unsigned long long)kit_resident_chunks(pool),
+            test_fail(__FILE__, __LINE__, "%llu chunks are resident after %d s, expected %llu",
+                      (unsigned long long)kit_resident_chunks(pool), TEST_HANG_S,
                       (unsigned long long)chunks);
         test_sleep_ms(1);
     }
@@ -177,11 +177,12 @@ void kit_await_resident(struct hugelite_pool *pool, uint64_t chunks)
 
 void kit_await_idle(struct hugelite_pool *pool)
 {
-    double until = test_now() + 20;
+    double until = test_now() + TEST_HANG_S;
 
     while (!is_idle(pool)) {
         if (test_now() > until)
-            test_fail(__FILE__, __LINE__, "chunks are on the move, or the crew at work, after 20 s");
+            test_fail(__FILE__, __LINE__, "chunks are on the move, or the crew at work, after %d s",
+                      TEST_HANG_S);
         test_sleep_ms(1);
     }
 }
@@ -303,12 +304,12 @@ void kit_kill(pid_t pid)
 
 void kit_await(_Atomic unsigned *flag, unsigned value)
 {
-    double until = test_now() + 20;
+    double until = test_now() + TEST_HANG_S;
 
     while (atomic_load(flag) < value) {
         if (test_now() > until)
-            test_fail(__FILE__, __LINE__, "a flag is still %u after 20 s, expected %u",
-                      atomic_load(flag), value);
+            test_fail(__FILE__, __LINE__, "a flag is still %u after %d s, expected %u",
+                      atomic_load(flag), TEST_HANG_S, value);
         test_sleep_ms(1);
     }
 }
@@ -566,7 +567,7 @@ static unsigned stray_images(struct hugelite_pool *pool)
 /* A toucher is awake a moment before its fault has been served to the end. */
 static void await_rest(struct hugelite_pool *pool)
 {
-    double until = test_now() + 20;
+    double until = test_now() + TEST_HANG_S;
 
     for (uint32_t c = 0; c < pool->nr_words; c++)
         while (load(&pool->words[c]) != HL_CHUNK_EMPTY &&

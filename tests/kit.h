@@ -15,10 +15,6 @@
 
 #define CHUNK ((uint64_t)HUGELITE_CHUNK_BYTES)
 
-/* Seconds: what must come soon comes before this, on a busy machine too.  Less than the engine's
- * patience, so that who has waited in vain is found out. */
-#define KIT_SOON 8.0
-
 /* ---- pools and volumes --------------------------------------------------- */
 
 struct hugelite_pool *kit_pool(const char *dir, unsigned chunks);
@@ -42,10 +38,10 @@ struct hugelite_volume_stat kit_stat(struct hugelite_volume *vol);
 uint64_t kit_resident_chunks(struct hugelite_pool *pool);
 
 /* Wait until this many chunks are resident, none is on the move and our crew has nothing to do;
- * fail after 20 s. */
+ * fail after TEST_HANG_S. */
 void kit_await_resident(struct hugelite_pool *pool, uint64_t chunks);
 
-/* Wait until our crew has nothing to do and no chunk is on the move; fail after 20 s. */
+/* Wait until our crew has nothing to do and no chunk is on the move; fail after TEST_HANG_S. */
 void kit_await_idle(struct hugelite_pool *pool);
 
 /* ---- sources --------------------------------------------------------------- */
@@ -82,7 +78,7 @@ pid_t kit_fork(void (*run)(void *arg), void *arg);
 /* kill -9 and wait. */
 void kit_kill(pid_t pid);
 
-/* Wait until a flag in shared memory is at least this; fail after 20 s. */
+/* Wait until a flag in shared memory is at least this; fail after TEST_HANG_S. */
 void kit_await(_Atomic unsigned *flag, unsigned value);
 
 /* Run on this many CPUs at most, and so have a crew of as many threads. */

@@ -52,9 +52,9 @@ def ask(method, path, body=b"", query="", extra=()):
         ACCESS_KEY, scope, ";".join(names), signature(date, scope, request))
     if ENDPOINT.scheme == "https":
         context = ssl.create_default_context(cafile=os.environ.get("AWS_CA_BUNDLE"))
-        connection = http.client.HTTPSConnection(ENDPOINT.netloc, context=context, timeout=30)
+        connection = http.client.HTTPSConnection(ENDPOINT.netloc, context=context, timeout=120)
     else:
-        connection = http.client.HTTPConnection(ENDPOINT.netloc, timeout=30)
+        connection = http.client.HTTPConnection(ENDPOINT.netloc, timeout=120)
     connection.request(method, path + ("?" + query if query else ""), body, headers)
     response = connection.getresponse()
     text = response.read()

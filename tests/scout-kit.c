@@ -136,7 +136,7 @@ static void flush(void)
 
 void sk_await_back(struct hugelite_volume *vol)
 {
-    double end = test_now() + 20;
+    double end = test_now() + TEST_HANG_S;
 
     while (sk_is_out(vol)) {
         EXPECT(test_now() < end);
@@ -201,7 +201,7 @@ unsigned sk_count_scouts(pid_t pid)
 
 void sk_await_scouts(void)
 {
-    double end = test_now() + 60;
+    double end = test_now() + TEST_HANG_S;
     char own[32];
 
     snprintf(own, sizeof own, "%.15s\n", program_invocation_short_name);

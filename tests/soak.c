@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
  * soak [-t SECONDS] [-n PROCESSES] [-k KILLS] [-s SEED]: processes that read, fill, evict, open
- * and close, over more data than the pools hold, and are killed at random, KILLS a second; others
- * are stopped for a while.  README.md ("The soak") says how to run it for an hour.
+ * and close, over more data than the pools hold, make the pools larger and smaller and give volumes
+ * shares of them, and are killed at random, KILLS a second; others are stopped for a while.
+ * README.md ("The soak") says how to run it for an hour.
  *
  * Every byte that is read is compared with the source.  Those who survive must not notice: any
  * error is counted, and so is a wait that is too long, in two ways.  More than one nap begun for
  * the sake of one who is dead already: exact on a machine of any load.  And any call that takes
  * longer than LONG_S and LAGS times the machine's lag, which is by how much a sleeper of a
  * millisecond is late just then.  Now and then all stand still, and the tables are audited; at the
- * end nothing may be left.
+ * end nothing may be left, and as many chunks can be held as the budget of the moment has, not one more.
  *
  * Exit status: 0 nothing found, 1 a defect, 2 wrong usage.  Interrupted it ends, audits and
  * reports.
@@ -37,7 +38,8 @@
 
 enum {
     WORKERS_MAX = 64,
-    BUDGET = 24,      /* chunks of each pool */
+    BUDGET = 24,      /* chunks of each pool, as it is made */
+    BUDGET_MOST = 40, /* as it may become */
     RAW_CHUNKS = 20,  /* of each of the fixed sources */
     NEW_CHUNKS = 3,   /* of the one that is replaced */
     ROWS = 30000,
@@ -48,7 +50,7 @@ enum {
 };
 #define LONG_S 2.0
 
-enum role { FETCHER, READER, MAPPER, WARMER, EVICTOR, OPENER, QUERIER, ROLES };
+enum role { FETCHER, READER, MAPPER, WARMER, EVICTOR, RESIZER, OPENER, QUERIER, ROLES };
 enum { RAW, RAW_ODD, PACKED, REPLACED, SOURCES };
 enum { EXIT_WRONG = 10, EXIT_DISTURBED };
 
@@ -290,6 +292,31 @@ static void evict_some(void)
     usleep((useconds_t)random() % 3000);
 }
 
+/* So many that each process can hold what it holds at a time, and fill one more: less would be a
+ * -EBUSY that is right. */
+static uint64_t some_budget(void)
+{
+    unsigned least = 2 * nr_workers + 4;
+
+    return (least < BUDGET ? least + (unsigned)random() % (BUDGET_MOST - least) : BUDGET) * CHUNK;
+}
+
+static void resize_some(void)
+{
+    int rc = 0;
+
+    if (random() % 3) {
+        begin("resize");
+        rc = hugelite_pool_resize(pool, some_budget(), NULL);
+    } else {
+        begin("set a share");
+        rc = hugelite_pool_set_share(pool, paths[(unsigned)random() % SOURCES],
+                                     random() % 3 ? some_budget() : 0);
+    }
+    end(rc == -ENOENT ? 0 : rc); /* nobody has opened it yet */
+    usleep((useconds_t)random() % 3000);
+}
+
 static int64_t query(sqlite3 *db, const char *sql)
 {
     sqlite3_stmt *statement;
@@ -342,8 +369,8 @@ static void work(enum role role, const char *dir)
         query_some(dir);
         return;
     }
-    if (role == EVICTOR) {
-        evict_some();
+    if (role == EVICTOR || role == RESIZER) {
+        role == EVICTOR ? evict_some() : resize_some();
         return;
     }
     o = open_one();
@@ -416,14 +443,14 @@ static void make_places(void)
 
     /* The control segment, the chunks, and a few pages for a moment. */
     if (test_on_hugepages()) {
-        snprintf(options, sizeof options, "pagesize=2M,size=%uM", 2 * (BUDGET + 8));
+        snprintf(options, sizeof options, "pagesize=2M,size=%uM", 2 * (BUDGET_MOST + 8));
         if (geteuid() == 0)
             mounts[nr_pools] = place("hugetlbfs", options);
         dirs[nr_pools] = mounts[nr_pools] ? test_path(mounts[nr_pools], "pool") : test_pool_dir();
         nr_pools++;
     }
     if (geteuid() == 0) {
-        snprintf(options, sizeof options, "size=%uM", 2 * (BUDGET + 8));
+        snprintf(options, sizeof options, "size=%uM", 2 * (BUDGET_MOST + 8));
         mounts[nr_pools] = place("tmpfs", options);
         dirs[nr_pools] = test_path(mounts[nr_pools], "pool");
         nr_pools++;
@@ -482,6 +509,42 @@ static void count_volumes(void)
     }
 }
 
+/* What a resizer that was killed had begun is done, and the budget is kept to. */
+static void audit_budget(void)
+{
+    struct hugelite_pool_stat st;
+    uint64_t held;
+
+    EXPECT_RC(hugelite_pool_stat(pool, &st), 0);
+    EXPECT_RC(hugelite_pool_resize(pool, st.budget_bytes, &held), 0);
+    EXPECT_EQ(held, 0);
+    EXPECT(kit_resident_chunks(pool) * CHUNK <= st.budget_bytes);
+}
+
+/* As many can be held as there is budget for, and no more. */
+static void hold_all(void)
+{
+    struct hugelite_volume *vols[3];
+    struct hugelite_pool_stat st;
+    uint64_t most, nr = 0;
+    const void *data;
+    int rc = 0;
+
+    EXPECT_RC(hugelite_pool_stat(pool, &st), 0);
+    most = st.budget_bytes / CHUNK;
+    EXPECT(most < 3 * RAW_CHUNKS);
+    for (unsigned i = 0; i < 3; i++) {
+        vols[i] = kit_volume(pool, paths[i]);
+        EXPECT_RC(hugelite_pool_set_share(pool, paths[i], 0), 0);
+    }
+    for (; nr <= most && rc == 0; nr++)
+        rc = hugelite_volume_fetch(vols[nr / RAW_CHUNKS], nr % RAW_CHUNKS * CHUNK, 8, &data);
+    EXPECT_EQ(nr, most + 1);
+    EXPECT_RC(rc, -EBUSY);
+    for (unsigned i = 0; i < 3; i++)
+        hugelite_volume_close(vols[i]);
+}
+
 static void run_audit(void *arg)
 {
     const struct audit *audit = arg;
@@ -491,10 +554,12 @@ static void run_audit(void *arg)
     for (unsigned i = 0; i < nr_pools; i++) {
         pool = kit_pool(dirs[i], BUDGET);
         count_volumes();
-        if (audit->last)
+        audit_budget();
+        kit_audit(pool);
+        if (audit->last) {
+            hold_all();
             kit_audit_empty(pool);
-        else
-            kit_audit(pool);
+        }
         hugelite_pool_close(pool);
     }
 }

@@ -45,7 +45,7 @@ static inline void stage_read(struct hl_source *source, uint64_t seed, uint64_t 
 static inline struct kit_origin_stat stage_await_idle(struct kit_origin *origin)
 {
     struct kit_origin_stat stat = kit_origin_stat(origin);
-    double end = test_now() + 20;
+    double end = test_now() + TEST_HANG_S;
 
     while (stat.in_flight) {
         EXPECT(test_now() < end);
@@ -109,7 +109,7 @@ static inline int stage_await(struct stage_reports *reports)
     struct timespec until;
 
     clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += 20;
+    until.tv_sec += TEST_HANG_S;
     pthread_mutex_lock(&reports->lock);
     while (!reports->ended)
         EXPECT_EQ(pthread_cond_timedwait(&reports->news, &reports->lock, &until), 0);
@@ -123,7 +123,7 @@ static inline void stage_await_bytes(struct stage_reports *reports, uint64_t src
     struct timespec until;
 
     clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += 20;
+    until.tv_sec += TEST_HANG_S;
     pthread_mutex_lock(&reports->lock);
     while (reports->src_end < src_end)
         EXPECT_EQ(pthread_cond_timedwait(&reports->news, &reports->lock, &until), 0);

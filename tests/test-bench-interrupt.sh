@@ -19,12 +19,13 @@ os.execv(sys.argv[1], sys.argv[1:])' "$HUGELITE" bench --size 16M --seconds 0.3 
         --processes 2 --pool "$pooldir" "$@" >"$tmpdir/out" 2>"$tmpdir/err" &
     pid=$!
     # Before that, the signal would meet bash or Python.
-    for _ in $(seq 6000); do
-        case $(tr '\0' ' ' <"/proc/$pid/cmdline") in "$HUGELITE bench"*) return ;; esac
-        sleep 0.01
-    done
-    die "the benchmark did not start"
+    await is_bench
 }
+is_bench() {
+    case $(tr '\0' ' ' <"/proc/$pid/cmdline") in "$HUGELITE bench"*) ;; *) return 1 ;; esac
+}
+is_empty() { [ "$(alive "$pid")" = 0 ]; }
+has_begun() { ls "$tmpdir" | grep -q hugelite-bench; }
 python=$(command -v python3) || skip "needs python3"
 requires ps
 
@@ -38,11 +39,7 @@ interrupt() {
     wait "$pid" || status=$?
     expect 130 "$status" "exit status after Ctrl-C at $delay s ($(cat "$tmpdir/err"))"
     # a program that one of its processes ran has been killed, too, and needs a moment to go
-    for _ in {1..400}; do
-        [ "$(alive "$pid")" = 0 ] && break
-        sleep 0.05
-    done
-    expect 0 "$(alive "$pid")" "processes alive after Ctrl-C at $delay s"
+    await is_empty
     expect "" "$(ls "$place")" "on the pool's mount after Ctrl-C at $delay s"
     expect "" "$(ls "$tmpdir" | grep hugelite-bench || true)" "in TMPDIR after Ctrl-C at $delay s"
     ! cat /sys/block/loop*/loop/backing_file 2>/dev/null | grep -q "$tmpdir" ||
@@ -61,18 +58,10 @@ for delay in 0.4 1.5; do
 done
 
 start
-for _ in {1..600}; do     # until there is something to leave
-    [ -z "$(ls "$tmpdir" | grep hugelite-bench || true)" ] || break
-    sleep 0.1
-done
-sleep 0.5
+await has_begun         # there is something to leave
 kill -KILL "$pid"
 wait "$pid" 2>/dev/null || true
-for _ in {1..200}; do
-    [ "$(alive "$pid")" = 0 ] && break
-    sleep 0.1
-done
-expect 0 "$(alive "$pid")" "processes alive after kill -9"
+await is_empty
 [ -n "$(ls "$tmpdir" | grep hugelite-bench)" ] || die "kill -9 came too early to leave anything"
 rm -rf "$pooldir"       # named by us, so it is ours to remove
 expect_status 0 "$HUGELITE" bench --size 8M --seconds 0.01 --rounds 1 --processes 1 \

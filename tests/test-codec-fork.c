@@ -83,7 +83,7 @@ static void in_the_middle(void)
     pid = fork_as_a_pool_does();
     if (pid == 0) {
         gate = false;
-        alarm(8);
+        alarm(TEST_HANG_S);
         ck_read(gated, &image, 100000, 10);
         _exit(0);
     }
@@ -113,7 +113,7 @@ int main(void)
         if (pid == 0) {
             struct hl_codec *own = ck_open(ck_memory(image.bytes, image.length));
 
-            alarm(60);
+            alarm(TEST_HANG_S);
             ck_read(codec, &image, 20000, 9000);
             ck_read(codec, &image, 100000, 9000);
             ck_read_all(own, &image, 300000);

@@ -113,11 +113,11 @@ static void look(void *arg)
     struct hugelite_volume *vol;
 
     (void)arg;
-    alarm(20);
+    alarm(TEST_HANG_S);
     pool = kit_pool(dir, BUDGET);
     vol = kit_volume(pool, path);
     kit_verify(vol, 1);
-    EXPECT(test_now() - start < KIT_SOON);
+    EXPECT(test_now() - start < TEST_HANG_S);
     hugelite_volume_close(vol);
     if (access(other, F_OK) == 0) {
         vol = kit_volume(pool, other);

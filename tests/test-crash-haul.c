@@ -103,7 +103,7 @@ static void waiter(void *arg)
 
 static void await_words(unsigned resident, unsigned filling)
 {
-    double until = test_now() + 20;
+    double until = test_now() + TEST_HANG_S;
     unsigned nr[4];
 
     do {
@@ -155,7 +155,7 @@ int main(void)
 {
     const char *www = test_dir();
 
-    remote_begin(10, false);
+    remote_begin(TEST_HANG_S, false);
     shared = kit_shared(sizeof *shared);
     remote_object(www, "x.db", CHUNKS * CHUNK, SEED);
     origin = kit_origin(www);

@@ -92,7 +92,7 @@ static unsigned fill_queues(struct hugelite_volume *vol, uint64_t *ret_fills)
         claimed += hl_chunk_state(atomic_load(&pool->words[c])) == HL_CHUNK_FILLING;
     EXPECT(nr_wishes() > 0);
     EXPECT_EQ(claimed, HL_CREW_DUE_EACH * pool->crew.nr_threads);
-    hl_patience_ns = 10ull * 1000 * 1000 * 1000;
+    hl_patience_ns = TEST_PATIENCE_NS;
     return claimed;
 }
 
@@ -106,7 +106,7 @@ struct closing {
 static void *resume(void *arg)
 {
     const struct closing *closing = arg;
-    double until = test_now() + 20;
+    double until = test_now() + TEST_HANG_S;
 
     while (nr_wishes_of(closing->volume)) {
         EXPECT(test_now() < until);

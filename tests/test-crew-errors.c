@@ -63,7 +63,7 @@ static void story(bool must_succeed)
     int rc;
 
     /* A crew that gets no time is no error. */
-    hl_patience_ns = must_succeed ? 10ull * 1000 * 1000 * 1000 : 200 * 1000 * 1000;
+    hl_patience_ns = must_succeed ? TEST_PATIENCE_NS : 200 * 1000 * 1000;
     rc = said(hugelite_pool_open(dir, &opts, &pool));
     if (rc < 0) {
         EXPECT(!must_succeed);
@@ -108,7 +108,7 @@ static void fails(void *arg)
     maps = kit_count_maps();
     threads = kit_count_threads();
     for (unsigned nth = 1; came; nth++) {
-        alarm(20);
+        alarm(TEST_HANG_S);
         atomic_store(progress, nth);
         stop_fail_call(nth, errors[nth % 3]);
         story(false);
@@ -128,7 +128,7 @@ static void fails(void *arg)
 static void dies(void *arg)
 {
     (void)arg;
-    alarm(20);
+    alarm(TEST_HANG_S);
     stop_before(STOP_ANY, die_at, stop_die);
     story(false);
     _exit(5); /* came to its end */
@@ -141,13 +141,13 @@ static void looks(void *arg)
     struct hugelite_volume *vol;
 
     (void)arg;
-    alarm(20);
+    alarm(TEST_HANG_S);
     pool = kit_pool(dir, BUDGET);
     vol = kit_volume(pool, path);
     if (die_at % 2)
         read_at(vol, 2 * CHUNK + 99 * 4096, 4096, true);
     kit_verify(vol, SEED);
-    EXPECT(test_now() - start < KIT_SOON);
+    EXPECT(test_now() - start < TEST_HANG_S);
     hugelite_volume_close(vol);
     kit_audit_empty(pool);
     hugelite_pool_close(pool);

@@ -44,7 +44,7 @@ static void child(void *arg)
     unsigned threads;
     char byte;
 
-    alarm(30);
+    alarm(TEST_HANG_S);
     stop_resume_reads(); /* here; the parent's still wait */
     hl_patience_ns = 50 * 1000 * 1000;
     EXPECT_EQ(kit_count_threads(), 1);

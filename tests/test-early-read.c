@@ -127,7 +127,7 @@ int main(void)
     two_frames();
 
     /* A long one wants the chunk. */
-    hl_patience_ns = 10ull * 1000 * 1000 * 1000;
+    hl_patience_ns = TEST_PATIENCE_NS;
     st = kit_stat(vol);
     read_at(3 * CHUNK + 3 * FRAME + 8, 3 * FRAME);
     EXPECT_EQ(kit_stat(vol).early_reads, st.early_reads);

@@ -107,7 +107,7 @@ static void teller(void *arg)
     fds = kit_count_fds();
     maps = kit_count_maps();
     for (unsigned nth = 1; came; nth++) {
-        alarm(20);
+        alarm(TEST_HANG_S);
         atomic_store(progress, nth);
         unlink(test_path(dir, "control"));
         stop_fail_call(nth, errors[nth % 3]);

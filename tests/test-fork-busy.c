@@ -41,7 +41,7 @@ static void child(void *arg)
     struct hugelite_volume *vol;
     struct hugelite_pool *mine;
 
-    alarm(60); /* a lock that was inherited taken would hold us for ever */
+    alarm(TEST_HANG_S); /* a lock that was inherited taken would hold us for ever */
     mine = kit_pool(dir, 4);
     vol = kit_volume(mine, path);
     kit_verify_chunk(vol, SEED, (uintptr_t)arg % CHUNKS);

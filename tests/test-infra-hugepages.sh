@@ -40,16 +40,13 @@ start_holder() {
     rm -f "$tmpdir/pid"
     bash "$with" -p 5 sh -c 'echo $$ >"$0.new" && mv "$0.new" "$0" && exec sleep 600' "$tmpdir/pid" &
     run=$!
-    for _ in {1..600}; do [ ! -e "$tmpdir/pid" ] || break; sleep 0.1; done
+    await [ -e "$tmpdir/pid" ]
     command=$(cat "$tmpdir/pid")
     # The state file that this run has open (8 is its lock).
     state=$(readlink /proc/$run/fd/8)
     expect "held 5" "$(tail -n 1 "$state")" "the state file"
 }
-gone() {
-    for _ in {1..600}; do [ -e /proc/$1 ] || return 0; sleep 0.1; done
-    return 1
-}
+gone() { [ ! -e /proc/$1 ]; }
 
 # SIGTERM ends the command too, and the pages go back.
 start_holder
@@ -58,7 +55,7 @@ status=0
 wait $run || status=$?
 expect 143 $status "status after SIGTERM"
 [ ! -e "$state" ] || die "$state is left after SIGTERM"
-gone $command || die "its command still runs"
+await gone $command
 
 # Killed with -9: its state stays as long as its command lives, then the next run
 # mends it (any run: others on this machine may be quicker than ours).
@@ -68,7 +65,7 @@ wait $run 2>/dev/null || true
 bash "$with" -p 1 true
 [ -e "$state" ] || die "mended while its command was still running"
 kill -KILL $command
-gone $command || die "SIGKILL does not end $command"
+await gone $command
 bash "$with" -p 1 true
 [ ! -e "$state" ] || die "$state is left after kill -9"
 

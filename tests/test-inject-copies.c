@@ -154,7 +154,7 @@ static void storm(bool small, bool first, const char *path)
 {
     double start = test_now();
 
-    alarm(110);
+    alarm(3 * TEST_HANG_S);
     begin(path);
     bear(200, EAGAIN);
     bear(FOR_EVER, STOP_SHORT);

@@ -52,7 +52,7 @@ static void pack(const struct failure *failure, int fd)
         setenv("INJECT_FD", to, 1);
         setenv("LD_PRELOAD", TEST_TOP_BUILDDIR "/tests/.libs/inject-preload.so", 1);
     }
-    alarm(20);
+    alarm(TEST_HANG_S);
     execl(getenv("HUGELITE"), "hugelite", "pack", in, out, "--threads", "2", "--frame", "16K",
           "--level", "1", (char *)NULL);
     _exit(99);

@@ -20,7 +20,7 @@ request = urllib.request.Request(sys.argv[1])
 if len(sys.argv) > 2:
     request.add_header("Authorization", "Basic " + base64.b64encode(sys.argv[2].encode()).decode())
 context = ssl.create_default_context(cafile="$tmpdir/ca/ca.pem")
-sys.stdout.buffer.write(urllib.request.urlopen(request, context=context, timeout=10).read())
+sys.stdout.buffer.write(urllib.request.urlopen(request, context=context, timeout=60).read())
 PY
 }
 
@@ -48,11 +48,9 @@ if command -v radosgw >/dev/null; then
         cat "$tmpdir"/rgw/pid/* >"$tmpdir/pids"
         kill -KILL $BASHPID
     ) || :
-    sleep 0.3
     [ -s "$tmpdir/pids" ] || die "the store has not started"
     for pid in $(cat "$tmpdir/pids"); do
-        if grep -zqsFx -- "$tmpdir/rgw/ceph.conf" "/proc/$pid/cmdline"; then
-            die "a daemon of the store is still there"
-        fi
+        gone() { ! grep -zqsFx -- "$tmpdir/rgw/ceph.conf" "/proc/$pid/cmdline"; }
+        await gone
     done
 fi

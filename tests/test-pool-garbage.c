@@ -67,7 +67,7 @@ static void user(void *arg)
 
     (void)arg;
     hl_patience_ns = 20 * 1000 * 1000;
-    alarm(20);
+    alarm(TEST_HANG_S);
     pool = kit_pool(dir, 4);
     look(pool, 0);
     look(pool, 1);

@@ -60,8 +60,8 @@ play 'exec sleep 3600'
 for signal in INT TERM; do
     env --default-signal=INT "$PYTHON_EXT" "$readers" "$tmpdir/x.db" >/dev/null 2>&1 &
     run=$!
-    for _ in {1..600}; do ! pgrep -x sleep -P $run >"$tmpdir/children" || break; sleep 0.1; done
-    [ -s "$tmpdir/children" ] || die "its readers never ran"
+    readers_run() { pgrep -x sleep -P $run >"$tmpdir/children"; }
+    await readers_run
     kill -$signal $run
     status=0
     wait $run || status=$?

@@ -123,7 +123,7 @@ int main(int argc, char **argv)
 
     /* The state directory is the process's: once with, once without. */
     if (argc < 2) {
-        remote_begin(10, false);
+        remote_begin(TEST_HANG_S, false);
         pid_t pid = fork();
 
         if (pid == 0) {
@@ -132,7 +132,7 @@ int main(int argc, char **argv)
         }
         EXPECT_CHILD(pid, 0);
     } else {
-        remote_begin(10, true);
+        remote_begin(TEST_HANG_S, true);
     }
     www = test_dir();
     dir = test_pool_dir();

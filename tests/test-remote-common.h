@@ -23,8 +23,17 @@
 /* The two kinds of objects that all tests are run on. */
 static const char *const remote_endings[2] = { ".db", ".db.zst" };
 
+/* HUGELITE_HTTP_TIMEOUT, from now on. */
+static inline void remote_timeout(unsigned seconds)
+{
+    char text[16];
+
+    snprintf(text, sizeof text, "%u", seconds);
+    setenv("HUGELITE_HTTP_TIMEOUT", text, 1);
+}
+
 /* Nothing of this machine's: no proxy, no CA, no state but the test's; timeout_s:
- * HUGELITE_HTTP_TIMEOUT. Returns the state directory, or NULL without. */
+ * TEST_HANG_S unless it is to be waited for. Returns the state directory, or NULL without. */
 static inline const char *remote_begin(unsigned timeout_s, bool with_state)
 {
     static const char *const names[] = {
@@ -34,12 +43,10 @@ static inline const char *remote_begin(unsigned timeout_s, bool with_state)
         "HUGELITE_HTTP_REQUESTS", "HUGELITE_TIER_SIZE",
     };
     const char *state = with_state ? test_path(test_dir(), "state") : NULL;
-    char text[16];
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         unsetenv(names[i]);
-    snprintf(text, sizeof text, "%u", timeout_s);
-    setenv("HUGELITE_HTTP_TIMEOUT", text, 1);
+    remote_timeout(timeout_s);
     setenv("HUGELITE_STATE", state ? state : "none", 1);
     return state;
 }

@@ -112,6 +112,7 @@ static void expect_discreet(struct hugelite_pool *pool, struct kit_origin *origi
         struct hugelite_volume *vol = NULL;
         sqlite3 *db = NULL;
 
+        remote_timeout(1);
         kit_origin_order(origin, "fault %s", faults[i]);
         EXPECT(hugelite_volume_open(pool, with_user(url, "?X-Amz-Signature=SIGNATURE1"), &vol)
                < 0);
@@ -126,6 +127,7 @@ static void expect_discreet(struct hugelite_pool *pool, struct kit_origin *origi
             sqlite3_close(db);
         }
         kit_origin_order(origin, "clear");
+        remote_timeout(TEST_HANG_S);
     }
     EXPECT(hugelite_volume_open(pool, "http://someone:sesame@127.0.0.1:1/x", &none) < 0);
     expect_none("an error", hugelite_error());
@@ -171,7 +173,7 @@ static void expect_same_volume(struct hugelite_pool *pool, struct kit_origin *or
 
 int main(void)
 {
-    const char *www = test_dir(), *state = remote_begin(1, true), *dir;
+    const char *www = test_dir(), *state = remote_begin(TEST_HANG_S, true), *dir;
     struct kit_origin *origin, *other;
     struct hugelite_pool *pool;
 

@@ -10,7 +10,7 @@
 
 #define BYTES (6 * CHUNK)
 #define SEED 21
-#define TIMEOUT 10
+#define TIMEOUT TEST_HANG_S /* what is refused is refused before */
 
 static const char *www;
 
@@ -27,7 +27,7 @@ static void without(void)
     kit_origin_order(origin, "down");
     began = test_now();
     EXPECT_RC(hugelite_volume_open(pool, url, &vol), -ECONNREFUSED);
-    EXPECT(test_now() - began < 2 * TIMEOUT);
+    EXPECT(test_now() - began < TIMEOUT);
     fprintf(stderr, "without: %s\n", hugelite_error());
 
     kit_origin_order(origin, "up");
@@ -38,7 +38,7 @@ static void without(void)
     began = test_now();
     EXPECT_RC(hugelite_volume_fetch(vol, 4 * CHUNK, 4096, &data), -ECONNREFUSED);
     EXPECT_RC(hugelite_volume_check(vol), -ECONNREFUSED);
-    EXPECT(test_now() - began < 4 * TIMEOUT);
+    EXPECT(test_now() - began < TIMEOUT);
     kit_origin_order(origin, "up");
     kit_verify(vol, SEED);
     EXPECT_RC(hugelite_volume_check(vol), 0);
@@ -55,14 +55,14 @@ static void expect_unvalidated(struct hugelite_pool *pool, const char *url)
     const void *data;
 
     EXPECT_RC(hugelite_volume_open(pool, url, &vol), 0);
-    EXPECT(test_now() - began < 2 * TIMEOUT);
+    EXPECT(test_now() - began < TIMEOUT);
     EXPECT_EQ(kit_stat(vol).unvalidated, 1);
     EXPECT_EQ(hugelite_volume_bytes(vol), BYTES);
     kit_verify_chunk(vol, SEED, 0);
     kit_verify_chunk(vol, SEED, 1);
     began = test_now();
     EXPECT_RC(hugelite_volume_fetch(vol, 4 * CHUNK, 4096, &data), -ECONNREFUSED);
-    EXPECT(test_now() - began < 2 * TIMEOUT);
+    EXPECT(test_now() - began < TIMEOUT);
     hugelite_volume_close(vol);
 }
 

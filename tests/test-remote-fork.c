@@ -58,7 +58,7 @@ int main(void)
 
     if (TEST_SANITIZED)
         test_skip("fork() beside busy threads meets the sanitizer's own locks");
-    remote_begin(20, true);
+    remote_begin(TEST_HANG_S, true);
     remote_object(www, "x.db", BYTES, SEED);
     remote_object(www, "x.db.zst", BYTES, SEED);
     origin = kit_origin(www);

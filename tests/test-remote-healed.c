@@ -57,7 +57,7 @@ int main(void)
     struct kit_origin *origin;
 
     requires_hugepages(CHUNKS + 8);
-    remote_begin(10, true);
+    remote_begin(TEST_HANG_S, true);
     remote_object(www, "x.db.zst", BYTES, SEED);
     origin = kit_origin(www);
     url = kit_origin_url(origin, "/x.db.zst");

@@ -12,7 +12,7 @@
 #define BYTES (8 * CHUNK)
 #define SEED 8
 #define ROUNDS 4
-#define TIMEOUT 30
+#define TIMEOUT TEST_HANG_S
 
 static struct {
     _Atomic unsigned ready;

@@ -6,7 +6,7 @@
 
 . ./functions.sh
 
-export HUGELITE_STATE=$tmpdir/state HUGELITE_HTTP_TIMEOUT=3
+export HUGELITE_STATE=$tmpdir/state
 unset http_proxy https_proxy all_proxy ALL_PROXY no_proxy NO_PROXY HTTPS_PROXY
 mkdir -p "$tmpdir/www/a b"
 make_db "$tmpdir/www/x.db" 2000
@@ -42,7 +42,7 @@ long=$(head -c 20000 /dev/zero | tr '\0' a)
 for name in http:// https:// http:///x.db "http://127.0.0.1:99999/x.db" "http://127.0.0.1:port/x.db" \
     "http://[::1/x.db" "http://a b/x.db" "http://127.0.0.1:1/$long" "ftp://127.0.0.1/x.db" s3:// s3://bucket \
     s3:///key "http://127.0.0.1:1/"$'\x01\xff'; do
-    expect_status 1 timeout -s KILL 10 "$HUGELITE" sql "$name" 'SELECT 1 FROM sqlite_schema'
+    expect_status 1 timeout -s KILL $hang_s "$HUGELITE" sql "$name" 'SELECT 1 FROM sqlite_schema'
     [ -s "$tmpdir/err" ] || die "no word about ${name:0:60}"
     head -c 200 "$tmpdir/err" | head -n 1 >&2
 done

@@ -87,7 +87,7 @@ int main(void)
     size_t length;
     char *text;
 
-    remote_begin(5, false);
+    remote_begin(TEST_HANG_S, false);
     remote_object(www, "x.db", BYTES, SEED);
     remote_object(www, "x.db.zst", BYTES, SEED);
     plain = kit_nginx(www, NULL, NULL, NULL);

@@ -185,7 +185,7 @@ int main(void)
     uint64_t plain, packed, small;
 
     dir = test_dir();
-    remote_begin(20, true);
+    remote_begin(TEST_HANG_S, true);
     hl_stall_ns = 0; /* requests are counted */
     plain = remote_object(dir, "x.db", BYTES, SEED);
     packed = remote_object(dir, "x.db.zst", BYTES, SEED);

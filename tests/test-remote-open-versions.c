@@ -115,7 +115,7 @@ int main(void)
     unsigned fds;
 
     hl_stall_ns = 0; /* requests are counted */
-    remote_begin(5, false);
+    remote_begin(TEST_HANG_S, false);
     remote_object(dir, "x.db", 4 * MIB + 8, SEED);
     test_file(test_path(dir, "empty.db"), 0, SEED);
     origin = kit_origin(dir);

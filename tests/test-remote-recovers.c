@@ -75,7 +75,7 @@ int main(void)
 {
     pid_t pids[2 * NR];
 
-    remote_begin(20, false);
+    remote_begin(TEST_HANG_S, false);
     www = test_dir();
     dir = test_pool_dir();
     remote_object(www, "x.db", BYTES, SEED);

@@ -60,7 +60,7 @@ static void run(const char *www, const char *ending)
     origin = kit_origin(www);
     snprintf(name, sizeof name, "/x%s", ending);
     url = kit_origin_url(origin, name);
-    remote_begin(10, true);
+    remote_begin(TEST_HANG_S, true);
 
     EXPECT_EQ(requests_of(one, false), 2);
     EXPECT_EQ(requests_of(one, false), 1);

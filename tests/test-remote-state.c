@@ -115,14 +115,14 @@ int main(void)
     remote_object(www, "x.db", BYTES, SEED);
     origin = kit_origin(www);
     url = kit_origin_url(origin, "/x.db");
-    remote_begin(5, true);
+    remote_begin(TEST_HANG_S, true);
     EXPECT_CHILD(kit_fork(not_a_directory, NULL), 0);
     EXPECT_CHILD(kit_fork(damaged, "head -c 70000 /dev/urandom > \"$f\""), 0);
-    remote_begin(5, true);
+    remote_begin(TEST_HANG_S, true);
     EXPECT_CHILD(kit_fork(damaged, ": > \"$f\""), 0);
-    remote_begin(5, true);
+    remote_begin(TEST_HANG_S, true);
     EXPECT_CHILD(kit_fork(damaged, "truncate -s $(($(stat -c %s \"$f\") / 2)) \"$f\""), 0);
-    remote_begin(5, true);
+    remote_begin(TEST_HANG_S, true);
     EXPECT_CHILD(kit_fork(damaged, "head -c 20000 /dev/urandom | "
                                    "dd of=\"$f\" bs=1 seek=100 conv=notrunc status=none"), 0);
     EXPECT_CHILD(kit_fork(full, NULL), 0);

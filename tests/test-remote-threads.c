@@ -56,7 +56,7 @@ int main(void)
     struct kit_origin *origin;
     double until;
 
-    remote_begin(20, true);
+    remote_begin(TEST_HANG_S, true);
     remote_object(www, "x.db", BYTES, SEED);
     remote_object(www, "x.db.zst", BYTES, SEED);
     origin = kit_origin(www);

@@ -6,7 +6,7 @@
 
 . ./functions.sh
 
-export HUGELITE_STATE=$tmpdir/state HUGELITE_HTTP_TIMEOUT=2
+export HUGELITE_STATE=$tmpdir/state
 unset http_proxy https_proxy all_proxy ALL_PROXY no_proxy NO_PROXY HTTPS_PROXY
 mkdir "$tmpdir/www"
 make_db "$tmpdir/www/x.db" 50000

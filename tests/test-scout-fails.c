@@ -43,6 +43,7 @@ static void walk_in_vain(void *arg)
     (void)arg;
     kit_origin_order(origin, "latency_ms=20");
     sk_send_out(vol, 700);
+    setenv("HUGELITE_HTTP_TIMEOUT", "1", 1);
     kit_origin_order(origin, "fault status=503");
     before = kit_origin_stat(origin).requests;
     sk_await_back(vol);
@@ -51,6 +52,7 @@ static void walk_in_vain(void *arg)
     test_sleep_ms(300);
     EXPECT_EQ(kit_origin_stat(origin).requests, before);
     kit_origin_order(origin, "clear");
+    unsetenv("HUGELITE_HTTP_TIMEOUT");
     expect_page(vol, 2345);
     hugelite_volume_close(vol);
     hugelite_pool_close(pool);
@@ -94,11 +96,13 @@ static void warm_in_vain(void *arg)
     (void)arg;
     kit_origin_order(origin, "fault path=/file ranged=yes skip=2 status=503");
     before = kit_origin_stat(origin).requests;
+    setenv("HUGELITE_HTTP_TIMEOUT", "3", 1);
     vol = kit_volume(pool, file_url);
     sk_await_back(vol);
     EXPECT(kit_origin_stat(origin).requests - before <= REQUESTS_MAX);
     EXPECT(kit_resident_chunks(pool) < CHUNKS);
     kit_origin_order(origin, "clear");
+    unsetenv("HUGELITE_HTTP_TIMEOUT");
     kit_verify(vol, SEED);
     hugelite_volume_close(vol);
     hugelite_pool_close(pool);
@@ -109,7 +113,6 @@ int main(void)
     const char *dir = test_dir();
     uint32_t *list;
 
-    setenv("HUGELITE_HTTP_TIMEOUT", "1", 1);
     db_path = test_path(dir, "db");
     sk_db(db_path, ROWS);
     test_file(test_path(dir, "file"), CHUNKS * CHUNK, SEED);

@@ -60,7 +60,7 @@ static void expect_at_hand(struct hugelite_volume *vol)
 /* A chunk that has earned its page may still be on its way. */
 static void await_silence(void)
 {
-    double end = test_now() + 20;
+    double end = test_now() + TEST_HANG_S;
     struct kit_origin_stat before, now = kit_origin_stat(origin);
 
     do {

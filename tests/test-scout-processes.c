@@ -67,7 +67,7 @@ static unsigned count_scouts(const pid_t *pids, unsigned nr, unsigned *ret_which
 /* While it is out, the volume names one and the same. */
 static void await_all(struct hugelite_pool *pool, const pid_t *pids)
 {
-    double end = test_now() + 20;
+    double end = test_now() + TEST_HANG_S;
     unsigned seen = 0, which;
     uint64_t first = 0;
 
@@ -107,7 +107,7 @@ static void once(void)
 
 static void kill_first(void)
 {
-    double end = test_now() + 20;
+    double end = test_now() + TEST_HANG_S;
     struct hugelite_pool *pool;
     unsigned which = 0;
     pid_t pids[2];

@@ -54,7 +54,7 @@ static void read_first(void *arg)
  * first of the list. */
 static unsigned await_warm(struct hugelite_volume *vol, unsigned first)
 {
-    double end = test_now() + 20;
+    double end = test_now() + TEST_HANG_S;
     unsigned nr = 0;
 
     sk_await_back(vol);

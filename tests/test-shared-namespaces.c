@@ -196,7 +196,7 @@ static void second(const char *pool_dir)
 
         hl_patience_ns = 20 * 1000 * 1000;
         EXPECT_RC(hugelite_volume_fetch(vol, 0, 1, &data), -ETIMEDOUT);
-        hl_patience_ns = 10ull * 1000 * 1000 * 1000;
+        hl_patience_ns = TEST_PATIENCE_NS;
     }
     atomic_store(&shared->b, 3);
     kit_await(&shared->a, 4); /* and dies */

@@ -215,7 +215,7 @@ static void reader(void *arg)
     EXPECT(buffer != NULL);
     signal(SIGBUS, on_sigbus);
     hl_patience_ns = 30 * 1000 * 1000;
-    alarm(TEST_SANITIZED ? 200 : 100);
+    alarm(3 * TEST_HANG_S);
     for (unsigned round = 0; round < (KINDS + 1) * ROUNDS; round++) {
         struct hugelite_pool_opts opts = { .size = sizeof opts, .existing = 1 };
         struct hugelite_pool *pool;

@@ -116,7 +116,7 @@ int main(void)
 {
     const char *dir = test_dir();
 
-    remote_begin(10, false);
+    remote_begin(TEST_HANG_S, false);
     remote_object(dir, "x.db", BYTES, SEED);
     origin = kit_origin(dir);
     source = stage_source(kit_origin_url(origin, "/x.db"));

@@ -96,7 +96,7 @@ int main(void)
 {
     const char *dir = test_dir();
 
-    remote_begin(20, false);
+    remote_begin(TEST_HANG_S, false);
     hl_stall_ns = 0; /* requests are counted, and a stall lasts */
     remote_object(dir, "x.db", BYTES, SEED);
     origin = kit_origin(dir);

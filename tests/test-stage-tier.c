@@ -74,7 +74,7 @@ int main(void)
     const void *bytes;
     const char *state, *dir = test_dir();
 
-    state = remote_begin(5, true);
+    state = remote_begin(TEST_HANG_S, true);
     setenv("HUGELITE_TIER_SIZE", "64M", 1);
     remote_object(dir, "x.db", BYTES, SEED);
     origin = kit_origin(dir);

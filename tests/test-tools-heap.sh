@@ -21,15 +21,6 @@ heap() {
         python3 -c 'import json, sys; print(json.load(sys.stdin)["pool"]["heap_bytes"])'
 }
 
-# await COMMAND...: until it succeeds, a minute.
-await() {
-    local i
-    for i in {1..600}; do
-        "$@" && return
-        sleep 0.1
-    done
-    die "not within a minute: $*; the heap is $(heap); sql said: $(cat "$tmpdir/reader")"
-}
 heap_is() { [ "$(heap)" -eq "$1" ]; }
 heap_at_most() { [ "$(heap)" -le "$1" ]; }
 heap_at_least() { [ "$(heap)" -ge "$1" ]; }

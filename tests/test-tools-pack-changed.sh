@@ -10,6 +10,8 @@ requires sqlite3
 cd "$tmpdir"
 make_db original 30000
 
+begun() { [ -n "$(compgen -G '.y.pack-*')" ] || [ -e y ] || ! kill -0 $pack 2>/dev/null; }
+
 # stopped ARGUMENT...: pack x.db to y, stopped on the way; tried again if it was too fast
 stopped() {
     local try i state
@@ -18,19 +20,16 @@ stopped() {
         cp original x.db
         "$HUGELITE" pack x.db y --level 15 --threads 1 "$@" >out 2>err &
         pack=$!
-        for ((i = 0; i < 10000; i++)); do
-            [ -z "$(compgen -G '.y.pack-*')" ] || break
-            sleep 0.002
-        done
+        await begun
         kill -STOP $pack 2>/dev/null || true
         state=
         until [ "$state" = T ] || [ "$state" = Z ]; do
-            state=$(awk '{ print $3 }' /proc/$pack/stat)
+            state=$(awk '{ print $3 }' /proc/$pack/stat 2>/dev/null || echo Z)
         done
         # Its mode is the last thing but its name: until then it has not looked at IN again.
         [ $state = Z ] || [ "$(stat -c %a .y.pack-* 2>/dev/null)" != 600 ] || return 0
-        kill -CONT $pack
-        wait $pack
+        kill -CONT $pack 2>/dev/null || true
+        wait $pack || die "$(cat err)"
     done
     die "it was too fast to be stopped"
 }
@@ -101,10 +100,8 @@ rm -f y x.db
 cp original x.db
 "$HUGELITE" pack x.db sub/y --level 15 --threads 1 >out 2>err &
 pack=$!
-for ((i = 0; i < 10000; i++)); do
-    [ -z "$(find sub -name '.y.pack-*' -size +0)" ] || break     # it has begun to write
-    sleep 0.002
-done
+has_written() { [ -n "$(find sub -name '.y.pack-*' -size +0)" ]; }
+await has_written
 kill -STOP $pack
 rm -r sub
 kill -CONT $pack

@@ -12,20 +12,14 @@ make_db x.db 25000
 expect_status 0 "$HUGELITE" pack x.db whole
 
 hidden() { compgen -G '.y.pack-*' || true; }
-begun() {    # wait for a hidden file of that many, at most half a minute or so
-    local i
-    for ((i = 0; i < 10000; i++)); do
-        [ "$(hidden | wc -l)" -lt "$1" ] || return 0
-        sleep 0.002
-    done
-}
+begun() { [ -n "$(hidden)" ] || [ -e y ] || ! kill -0 $1 2>/dev/null; }
 
 # SIGINT and SIGTERM are answered with a sentence, and nothing is left.
 for signal in INT TERM; do
     for ((try = 0; try < 20; try++)); do
         "$HUGELITE" pack x.db y --level 22 --threads 1 --force >out 2>err &
         pack=$!
-        begun 1
+        await begun $pack
         kill -$signal $pack || true
         status=0
         wait $pack || status=$?
@@ -72,7 +66,7 @@ for ((try = 0; try < 20 && left == 0; try++)); do
     rm -f y
     "$HUGELITE" pack x.db y --level 22 --threads 1 >out 2>err &
     pack=$!
-    begun 1
+    await begun $pack
     kill -KILL $pack 2>/dev/null || true
     { wait $pack || true; } 2>/dev/null
     [ -z "$(hidden)" ] || left=1
@@ -83,7 +77,7 @@ done
 rm -f y .y.pack-*
 "$HUGELITE" pack --any huge y >out 2>err &
 living=$!
-begun 1
+await begun $living
 mine=$(hidden)
 [ -n "$mine" ] || die "$(cat err)"
 others=".y.pack-0123456789abcde .y.pack-0123456789abcdeg .z.pack-0123456789abcdef .y.pack- y.pack-0123456789abcdef"

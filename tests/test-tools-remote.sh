@@ -13,7 +13,7 @@ says() { grep -qF -- "$1" "$tmpdir/out" || die "expected '$1' in: $(cat "$tmpdir
 complains() { grep -qF -- "$1" "$tmpdir/err" || die "expected '$1' in: $(cat "$tmpdir/err")"; }
 secret() { ! grep -qF -e hunter2 -e c0ffee "$tmpdir/out" "$tmpdir/err" || die "$*"; }
 
-export HUGELITE_STATE=none HUGELITE_HTTP_TIMEOUT=2
+export HUGELITE_STATE=none
 unset http_proxy all_proxy ALL_PROXY
 www=$tmpdir/www
 mkdir "$www"

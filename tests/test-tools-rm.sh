@@ -70,7 +70,7 @@ mkfifo "$tmpdir/in"
 reader=$!
 exec 7>"$tmpdir/in"
 echo "SELECT count(v) FROM t;" >&7
-for _ in {1..100}; do grep -q 20000 "$tmpdir/reader" && break; sleep 0.1; done
+await grep -q 20000 "$tmpdir/reader"
 expect_status 0 "$HUGELITE" rm --all
 echo "SELECT sum(id) FROM t;" >&7
 exec 7>&-

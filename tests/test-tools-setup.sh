@@ -55,8 +55,7 @@ HUGELITE_POOL="$m/nobody" $as "$HUGELITE" sql "$tmpdir/x.db" <"$tmpdir/in" >"$tm
 reader=$!
 exec 7>"$tmpdir/in"
 echo "SELECT count(*) FROM t;" >&7
-for _ in {1..600}; do grep -q 30000 "$tmpdir/reader" && break; sleep 0.1; done
-grep -qx 30000 "$tmpdir/reader" || die "the reader said: $(cat "$tmpdir/reader")"
+await grep -qx 30000 "$tmpdir/reader"
 grep -F "$m" /proc/self/mounts >"$tmpdir/mounts" || true
 setup --size 32M --mount "$m"
 grep -q "set up already" "$tmpdir/out" || die "second run: $(cat "$tmpdir/out")"

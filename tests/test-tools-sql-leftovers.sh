@@ -59,6 +59,6 @@ open("locked", "w").close()
 time.sleep(1)
 db.execute("COMMIT")
 P
-for _ in {1..600}; do [ -e locked ] && break; sleep 0.1; done
+await [ -e locked ]
 expect_status 0 "$HUGELITE" sql busy.db "SELECT k FROM t WHERE id = 5"
 expect 99 "$(cat out)" "beside a writer"

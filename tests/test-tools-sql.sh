@@ -68,10 +68,9 @@ expect -1 "$(cat out)" "after a change"
 "$HUGELITE" sql x.db "SELECT 7; WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
     SELECT count(*) FROM n; SELECT 8" >out 2>err &
 query=$!
-for _ in {1..600}; do     # until it has computed for half a second, so it is in the middle
-    [ "$(awk '{ print $14 }' /proc/$query/stat)" -lt $(($(getconf CLK_TCK) / 2)) ] || break
-    sleep 0.1
-done
+# When it has computed for a fifth of a second it is in the middle.
+computes() { [ "$(awk '{ print $14 }' /proc/$query/stat)" -ge $(($(getconf CLK_TCK) / 5)) ]; }
+await computes
 kill -INT $query
 status=0
 wait $query || status=$?

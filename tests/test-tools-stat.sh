@@ -61,11 +61,7 @@ mkfifo "$tmpdir/in"
 reader=$!
 exec 7>"$tmpdir/in"
 echo "SELECT count(*) FROM t;" >&7
-for _ in {1..600}; do
-    grep -q 30000 "$tmpdir/reader" && break
-    sleep 0.1
-done
-grep -qx 30000 "$tmpdir/reader" || die "the reader said: $(cat "$tmpdir/reader")"
+await grep -qx 30000 "$tmpdir/reader"
 expect_status 0 "$HUGELITE" stat --json
 expect 1 "$(json 'd["pool"]["readers"]')" "pool.readers with a reader"
 exec 7>&-

@@ -12,7 +12,11 @@ export HUGELITE_POOL_SIZE=8M
 truncate -s 64G "$tmpdir/huge"
 "$HUGELITE" warm "$tmpdir/huge" >"$tmpdir/out" 2>"$tmpdir/err" &
 warm=$!
-sleep 1
+evicts() { # chunks, when the pool of four has been filled
+    "$HUGELITE" stat --json >"$tmpdir/stat" && python3 -c 'import json, sys
+sys.exit(sum(v["evictions"] for v in json.load(open(sys.argv[1]))["volumes"]) < 8)' "$tmpdir/stat"
+} 2>/dev/null
+await evicts
 kill -INT $warm || die "it ended by itself: $(cat "$tmpdir/out" "$tmpdir/err")"
 status=0
 wait $warm || status=$?

@@ -57,19 +57,22 @@ for source in "$url" "$www/x.db"; do
     grep -q ": 10485760 bytes" "$tmpdir/out" || die "$(cat "$tmpdir/out")"
 done
 
+# It waits: for its turn when there is something, or at the origin.
+is_warming() {
+    if [ -n "$limit" ]; then [ "$(resident x.db)" -gt 0 ]
+    else [ "$(origin_order stat | sed -n 's/^in_flight //p')" -gt 0 ]; fi
+}
 # It waits neither for its turn nor for an origin that hangs when it is told to stop.
 for limit in "--rate 100K" ""; do
     "$HUGELITE" evict --all >/dev/null
     [ -n "$limit" ] || origin_order fault skip=1 hang=yes >/dev/null
     "$HUGELITE" warm "$url" $limit >"$tmpdir/out" 2>"$tmpdir/err" &
     warm=$!
-    sleep 1
+    await is_warming
     # A job in the background of a script ignores SIGINT.
     kill -TERM $warm
-    began=$(date +%s%N) status=0
+    status=0
     wait $warm || status=$?
     expect 1 $status "exit status"
-    took=$((($(date +%s%N) - began) / 1000000))
-    [ "$took" -lt 3000 ] || die "$limit: it took $took ms to stop"
-    complains "interrupted: "
+    complains "interrupted: "     # neither done, which takes it minutes, nor timed out
 done

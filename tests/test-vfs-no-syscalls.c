@@ -114,7 +114,7 @@ int main(int argc, char **argv)
     www = test_dir();
     EXPECT_EQ(rename(zst, test_path(www, "x.db.zst")), 0);
     EXPECT_EQ(link(path, test_path(www, "x.db")), 0);
-    remote_begin(10, false);
+    remote_begin(TEST_HANG_S, false);
     origin = kit_origin(www);
     EXPECT_EQ(run(argv[0], kit_origin_url(origin, "/x.db"), "", "10000"), 0);
     EXPECT_EQ(run(argv[0], kit_origin_url(origin, "/x.db.zst"), "", "10000"), 0);

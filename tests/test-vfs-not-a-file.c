@@ -15,7 +15,7 @@ static void refused(const char *path, const char *params, int code, const char *
     sqlite3 *db;
     int rc;
 
-    alarm(10); /* ends the test by a signal */
+    alarm(TEST_HANG_S); /* ends the test by a signal */
     rc = vfs_try(path, "hugelite", params, &db);
     EXPECT_EQ(rc, code & 0xff);
     EXPECT_EQ(sqlite3_extended_errcode(db), code);

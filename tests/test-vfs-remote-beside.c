@@ -53,7 +53,7 @@ int main(void)
     char text[4200];
     sqlite3 *stock;
 
-    remote_begin(5, false);
+    remote_begin(TEST_HANG_S, false);
     test_db(test_path(www, "x.db"), ROWS);
     test_db(test_path(www, "wal.db"), ROWS);
     stock = stock_open(test_path(www, "wal.db"));

@@ -83,7 +83,7 @@ int main(void)
     uint64_t requests = 0;
     size_t nr;
 
-    remote_begin(2, true);
+    remote_begin(TEST_HANG_S, true);
     setenv("HUGELITE_TIER_SIZE", "0", 1);
     setenv("HUGELITE_POOL", test_pool_dir(), 1);
     setenv("HUGELITE_POOL_SIZE", "32M", 1);
@@ -114,6 +114,7 @@ int main(void)
     kit_origin_order(origin, "up");
     check(plain, "immutable, remote", 0);
     evict_all();
+    remote_timeout(2);
     kit_origin_order(origin, "fault path=/x.db skip=1 hang=yes");
     expect_ioerr(plain, "127.0.0.1");
     kit_origin_stop(origin);

@@ -115,7 +115,7 @@ int main(void)
     sqlite3 *db;
     size_t nr;
 
-    remote_begin(5, false);
+    remote_begin(TEST_HANG_S, false);
     test_db(test_path(www, "x.db"), ROWS);
     kit_age(test_path(www, "x.db"));
     vfs_begin();

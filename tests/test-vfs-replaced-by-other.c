@@ -22,7 +22,7 @@ int main(void)
     db = vfs_open(path, "");
     EXPECT_EQ(sql_int(db, "SELECT count(*) FROM t"), 100);
 
-    alarm(20); /* ends the test by a signal */
+    alarm(TEST_HANG_S); /* ends the test by a signal */
     EXPECT_EQ(unlink(path), 0);
     EXPECT_EQ(mkdir(path, 0755), 0);
     EXPECT_EQ(sql_rc(db, "SELECT count(*) FROM t"), SQLITE_CANTOPEN_ISDIR);

@@ -10,6 +10,8 @@
 
 #include "test.h"
 
+#include "sys.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -24,6 +26,16 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+/* Before main(), and so in all children, too. */
+__attribute__((constructor)) static void be_patient(void)
+{
+    char seconds[16];
+
+    hl_patience_ns = TEST_PATIENCE_NS;
+    snprintf(seconds, sizeof seconds, "%d", 2 * TEST_HANG_S);
+    setenv("HUGELITE_HTTP_TIMEOUT", seconds, 0);
+}
 
 /* ---- expectations ------------------------------------------------------ */
 

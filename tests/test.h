@@ -27,6 +27,13 @@
 #define TEST_SANITIZED 0
 #endif
 
+/* Seconds.  Who has waited so long for what must come has found a hang; on a machine with ten times
+ * the work it can do, all comes before.  The engine's own patience is twice that in tests
+ * (hl_patience_ns and HUGELITE_HTTP_TIMEOUT, elsewhere ten seconds and thirty), unless a test says
+ * otherwise: so who has waited in vain there is found out as well. */
+#define TEST_HANG_S (TEST_SANITIZED ? 120 : 60)
+#define TEST_PATIENCE_NS (2 * TEST_HANG_S * 1000000000ull)
+
 #define TEST_NORETURN __attribute__((noreturn))
 #define TEST_PRINTF(a, b) __attribute__((format(printf, a, b)))
 
