@@ -9,8 +9,8 @@
 #include <config.h>
 
 #include <errno.h>
-#include <getopt.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tools.h"
 
@@ -27,35 +27,17 @@ static const char help[] =
 
 int cmd_evict(int argc, char **argv)
 {
-    static const struct option options[] = {
-        { "all", no_argument, NULL, 'a' },
-        { "pool", required_argument, NULL, 'p' },
-        { "help", no_argument, NULL, 'h' },
-        { "version", no_argument, NULL, 'V' },
-        { NULL, 0, NULL, 0 },
-    };
     char text[HL_UNITS_ROOM], left[HL_UNITS_ROOM];
-    const char *dir = NULL, *source;
+    const char *dir, *source;
     struct hugelite_pool_stat stat;
     struct hugelite_pool *pool;
     uint64_t bytes = 0;
-    bool all = false;
-    int c, rc;
+    bool all;
+    int code, rc;
 
-    while ((c = getopt_long(argc, argv, ":hV", options, NULL)) != -1) {
-        switch (c) {
-        case 'a': all = true; break;
-        case 'p': dir = optarg; break;
-        case 'h': return hl_tool_help(help);
-        case 'V': return hl_tool_version();
-        default: return hl_tool_bad_option("evict", argv, c);
-        }
-    }
-    if (!all && optind == argc)
-        return hl_tool_usage("evict", "which database? name a SOURCE, or say --all");
-    if (all && optind < argc)
-        return hl_tool_usage("evict", "--all and '%s' exclude each other",
-                             hl_tool_name(argv[optind]));
+    code = hl_tool_which("evict", help, argc, argv, &dir, &all);
+    if (code >= 0)
+        return code;
     if (optind + 1 < argc)
         return hl_tool_usage("evict", "unexpected argument '%s'", hl_tool_name(argv[optind + 1]));
     source = all ? NULL : argv[optind];

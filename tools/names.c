@@ -3,11 +3,12 @@
  * Names of databases as commands get them: as SQLite wants them, and as they may be shown.  The
  * name of a remote one may hold credentials, so it is never repeated as it was given.
  *
- * Entry points: hl_tool_is_remote(), hl_tool_name(), hl_tool_uri().
+ * Entry points: hl_tool_is_remote(), hl_tool_name(), hl_tool_uri(), hl_tool_which().
  * See also: ../vfs/uri.c (reads them), ../engine/source.h.
  */
 #include <config.h>
 
+#include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,4 +70,35 @@ char *hl_tool_uri(const char *source, const char *pool, bool immutable)
         append(&end, pool, true);
     }
     return uri;
+}
+
+int hl_tool_which(const char *command, const char *help, int argc, char **argv,
+                  const char **ret_dir, bool *ret_all)
+{
+    static const struct option options[] = {
+        { "all", no_argument, NULL, 'a' },
+        { "pool", required_argument, NULL, 'p' },
+        { "help", no_argument, NULL, 'h' },
+        { "version", no_argument, NULL, 'V' },
+        { NULL, 0, NULL, 0 },
+    };
+    int c;
+
+    *ret_dir = NULL;
+    *ret_all = false;
+    while ((c = getopt_long(argc, argv, ":hV", options, NULL)) != -1) {
+        switch (c) {
+        case 'a': *ret_all = true; break;
+        case 'p': *ret_dir = optarg; break;
+        case 'h': return hl_tool_help(help);
+        case 'V': return hl_tool_version();
+        default: return hl_tool_bad_option(command, argv, c);
+        }
+    }
+    if (!*ret_all && optind == argc)
+        return hl_tool_usage(command, "which database? name a SOURCE, or say --all");
+    if (*ret_all && optind < argc)
+        return hl_tool_usage(command, "--all and '%s' exclude each other",
+                             hl_tool_name(argv[optind]));
+    return -1;
 }

@@ -9,9 +9,9 @@
 #include <config.h>
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "catalog.h"
 #include "pool.h"
@@ -163,34 +163,16 @@ static int forget_all(const struct places *places)
 
 int cmd_rm(int argc, char **argv)
 {
-    static const struct option options[] = {
-        { "all", no_argument, NULL, 'a' },
-        { "pool", required_argument, NULL, 'p' },
-        { "help", no_argument, NULL, 'h' },
-        { "version", no_argument, NULL, 'V' },
-        { NULL, 0, NULL, 0 },
-    };
     struct hugelite_pool_opts opts = { .size = sizeof opts, .existing = 1 };
     struct places places = { NULL, NULL };
-    const char *dir = NULL;
+    const char *dir;
     char notice[512] = "";
-    bool all = false;
-    int c, rc, code = 0;
+    bool all;
+    int code, rc;
 
-    while ((c = getopt_long(argc, argv, ":hV", options, NULL)) != -1) {
-        switch (c) {
-        case 'a': all = true; break;
-        case 'p': dir = optarg; break;
-        case 'h': return hl_tool_help(help);
-        case 'V': return hl_tool_version();
-        default: return hl_tool_bad_option("rm", argv, c);
-        }
-    }
-    if (!all && optind == argc)
-        return hl_tool_usage("rm", "which database? name a SOURCE, or say --all");
-    if (all && optind < argc)
-        return hl_tool_usage("rm", "--all and '%s' exclude each other",
-                             hl_tool_name(argv[optind]));
+    code = hl_tool_which("rm", help, argc, argv, &dir, &all);
+    if (code >= 0)
+        return code;
 
     rc = hugelite_pool_open(dir, &opts, &places.pool);
     if (rc < 0) {
@@ -207,8 +189,7 @@ int cmd_rm(int argc, char **argv)
         hl_state_put(places.state);
         places.state = NULL;
     }
-    if (all)
-        code = forget_all(&places);
+    code = all ? forget_all(&places) : 0;
     for (; optind < argc; optind++)
         code |= forget_source(&places, argv[optind]);
     if (places.state)

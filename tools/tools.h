@@ -71,6 +71,11 @@ int hl_tool_volumes(struct hugelite_pool *pool, struct hugelite_volume_stat **re
 bool hl_tool_is_remote(const char *source);
 const char *hl_tool_name(const char *source);  /* good until four more have been asked for */
 
+/* The arguments of a command that takes SOURCEs or --all, and --pool: the SOURCEs are those from optind
+ * on.  Returns -1, or the exit code when that is all (help, version, wrong usage). */
+int hl_tool_which(const char *command, const char *help, int argc, char **argv,
+                  const char **ret_dir, bool *ret_all);
+
 /* The SQLite name of a source; to be freed.  pool: NULL = the default.  NULL = no memory. */
 char *hl_tool_uri(const char *source, const char *pool, bool immutable);
 
