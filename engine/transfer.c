@@ -1,23 +1,21 @@
 /* SPDX-License-Identifier: MIT
  *
  * transfer.c - the transfer thread.  It takes jobs from a mailbox, begins them in the order of
- * their urgency, and repeats, hedges and ends them.
+ * their urgency, looks after them, and says when they have ended.  A job is an effort (effort.h).
  *
  * The thread starts with the first transfer and ends when there has been none for a minute, which
  * is about how long servers keep a connection: up to then a new transfer finds one open, from then
  * on it would not.  It blocks all signals and holds no lock while libcurl or a callback runs.  A
- * job belongs to the thread; other threads only leave flags in it, under the lock.
+ * job belongs to the thread; other threads only leave wishes in it, under the lock.
  *
- * Entry points: transfer.h.  See also: attempt.c (one request), answer.c, pace.c, stage.c (who
- * asks).
+ * Entry points: transfer.h.  See also: effort.c (what is done for one), stage.c (who asks).
  */
 #include "config.h"
 
 #include "transfer.h"
 
-#include "attempt.h"
 #include "cleanup.h"
-#include "curl.h"
+#include "effort.h"
 #include "error.h"
 #include "lock.h"
 #include "stats.h"
@@ -38,84 +36,38 @@
 
 enum {
     REQUESTS = 32,              /* HUGELITE_HTTP_REQUESTS */
-    REQUESTS_MAX = 256,
     RESERVED = 4,               /* places for urgent ones, if there are that many */
     TIMEOUT_S = 30,             /* HUGELITE_HTTP_TIMEOUT */
     TIMEOUT_MAX_S = 86400,
     IDLE_S = 60,
-    FEW = 3,                    /* attempts to reach somebody who cannot be reached */
-    TELL_BYTES = 256 << 10,
-    SLOWEST = 64 << 10,         /* bytes for which the deadline moves a second on */
     POLL_MS = 1000,             /* libcurl's own timers may be sooner; ours are */
     FORK_WAIT_MS = 100,
     EXIT_WAIT_MS = 500,
-};
-
-#define BACKOFF_MIN (50 * MS)
-#define BACKOFF_MAX (2 * SECOND)
-#define LOST_MIN (3 * SECOND)
-#define LOST_MIN_NEW (5 * SECOND)
-
-struct job {
-    struct job *next;
-    struct hl_transfer *transfer;
-    bool cancel, hurry;         /* under the lock */
-
-    enum hl_urgency urgency;
-    uint64_t begun_ns, deadline_ns;
-    bool deadline_moves;
-    uint64_t due_ns;            /* without an attempt: when the next may begin */
-
-    struct hl_attempt *attempts[2]; /* NULL = none; the second is a hedge */
-    struct hl_attempt *winner;  /* whose bytes are taken */
-    bool hedged;
-    unsigned tries;
-
-    /* Once the first headers were right: what the whole answer is, and what pins the rest. */
-    bool settled;
-    uint64_t first;
-    uint32_t length;
-    enum hl_validator_kind validator_kind;
-    char validator[HL_VALIDATOR_BYTES];
-    struct hl_response response;
-
-    struct hl_answer failure;   /* the last attempt's; sentence "" = none yet */
-    struct hl_response failed_response;
-    unsigned unreached, doublings, stalls;
-    bool afresh, relocated;     /* once each */
-    uint32_t told;
 };
 
 static struct {
     struct hl_lock lock;
     /* ---- under the lock */
     pthread_cond_t parked_or_go;
-    struct job *posted;         /* newest first */
-    bool flags;                 /* some job has one */
-    CURLM *multi;               /* NULL = no thread */
+    struct hl_effort *posted;   /* newest first */
+    bool wishes;                /* some job has one */
     pthread_t thread;
     bool to_join;               /* there is one, or was */
     unsigned forking;           /* so many threads are about to */
     bool parked, exiting;
 
     /* ---- the thread's */
-    struct job *jobs;           /* oldest first */
-    CURL *spare[REQUESTS_MAX];
-    unsigned nr_spare, nr_active, limit;
+    struct hl_effort *jobs;     /* oldest first */
+    struct hl_line line;        /* but for `multi`, which is under the lock */
     int timer;
     uint64_t armed_ns;
-    struct hl_authorities authorities;
-    struct hl_pace pace;        /* of all targets */
-    uint64_t random;
-    uint64_t looked_ns, body_bytes, busy_ns, busy_bytes;
+    uint64_t looked_ns, busy_ns, busy_bytes;
     bool busy;
 } http = { .lock = HL_LOCK_INIT(HL_RANK_TRANSFERS),
            .parked_or_go = PTHREAD_COND_INITIALIZER };
 
-uint64_t hl_stall_ns = SECOND;
-
 static _Atomic unsigned life;   /* another in a child of fork() */
-static _Atomic uint64_t rate, latency_ns;
+static _Atomic uint64_t rate;
 
 /* ---- knobs --------------------------------------------------------------- */
 
@@ -145,80 +97,16 @@ uint64_t hl_transfer_rate(void)
 
 uint64_t hl_transfer_latency_ns(void)
 {
-    return atomic_load_explicit(&latency_ns, memory_order_relaxed);
+    return atomic_load_explicit(&http.line.latency_ns, memory_order_relaxed);
 }
 
-static uint64_t random_below(uint64_t limit)
-{
-    http.random ^= http.random << 13;
-    http.random ^= http.random >> 7;
-    http.random ^= http.random << 17;
-    return http.random % limit;
-}
+/* ---- the end ------------------------------------------------------------- */
 
-static void sooner(uint64_t *next, uint64_t ns)
-{
-    if (ns < *next)
-        *next = ns;
-}
-
-/* ---- the end of a job ---------------------------------------------------- */
-
-static void count(struct job *job, struct hl_attempt *attempt)
-{
-    struct hl_stats *stats = job->transfer->stats;
-
-    if (stats && attempt->wire_bytes)
-        hl_count(&stats->source_bytes, attempt->wire_bytes);
-    if (stats && attempt->requests)
-        hl_count(&stats->requests, attempt->requests);
-    attempt->wire_bytes = attempt->requests = 0;
-}
-
-/* Also of one that is under way: its connection goes, or its stream. */
-static void drop_attempt(struct job *job, struct hl_attempt *attempt)
-{
-    for (unsigned i = 0; i < 2; i++)
-        if (job->attempts[i] == attempt)
-            job->attempts[i] = NULL;
-    if (job->winner == attempt)
-        job->winner = NULL;
-    hl_curl.multi_remove_handle(http.multi, attempt->easy);
-    count(job, attempt);
-    hl_attempt_end(attempt);
-    http.spare[http.nr_spare++] = attempt->easy;
-    http.nr_active--;
-    free(attempt);
-}
-
-static void drop_attempts(struct job *job)
-{
-    for (unsigned i = 0; i < 2; i++)
-        if (job->attempts[i])
-            drop_attempt(job, job->attempts[i]);
-}
-
-static bool is_cancelled(struct job *job)
-{
-    bool cancelled;
-
-    hl_lock(&http.lock);
-    cancelled = job->cancel;
-    hl_unlock(&http.lock);
-    return cancelled;
-}
-
-/* rc and the sentence are the transfer's; the job goes. */
-static void end_job(struct job *job)
+static void end_job(struct hl_effort *job)
 {
     struct hl_transfer *transfer = job->transfer;
-    struct job **link = &http.jobs;
 
-    drop_attempts(job);
-    while (*link != job)
-        link = &(*link)->next;
-    *link = job->next;
-    if (transfer->arrived && !is_cancelled(job))
+    if (transfer->arrived && !hl_effort_is_cancelled(job))
         transfer->arrived(transfer, transfer->received, transfer->rc);
     hl_lock(&http.lock);
     transfer->own = NULL;
@@ -230,270 +118,44 @@ static void end_job(struct job *job)
     hl_sys.futex_wake(&transfer->state, INT32_MAX);
 }
 
-static void succeed(struct job *job)
+/* Say of each that is over that it is. */
+static void end_jobs(void)
 {
-    job->transfer->rc = 0;
-    job->transfer->response = job->response;
-    end_job(job);
-}
+    struct hl_effort **link = &http.jobs, *job;
 
-static void fail(struct job *job, int rc, const char *sentence,
-                 const struct hl_response *response)
-{
-    struct hl_transfer *transfer = job->transfer;
-
-    transfer->rc = rc;
-    transfer->response = *response;
-    snprintf(transfer->sentence, sizeof transfer->sentence, "%s", sentence);
-    end_job(job);
-}
-
-static double seconds_since(uint64_t ns)
-{
-    return (double)(hl_now_ns() - ns) / 1e9;
-}
-
-/* With what the last attempt has met. */
-static void fail_as_last(struct job *job)
-{
-    struct hl_answer answer = job->failure;
-    size_t done = strlen(answer.sentence);
-
-    if (job->tries > 1)
-        snprintf(answer.sentence + done, sizeof answer.sentence - done, " (%u tries in %.1f s)",
-                 job->tries, seconds_since(job->begun_ns));
-    fail(job, answer.rc, answer.sentence, &job->failed_response);
-}
-
-/* ---- the deadline -------------------------------------------------------- */
-
-static uint64_t deadline(const struct job *job)
-{
-    if (!job->deadline_moves)
-        return job->deadline_ns;
-    return job->deadline_ns + job->transfer->received * SECOND / SLOWEST;
-}
-
-static void say_what_for(const struct job *job, char *ret_text, size_t room)
-{
-    const struct hl_attempt *attempt = job->winner ? job->winner : job->attempts[0];
-    char host[256];
-
-    if (!attempt)
-        snprintf(ret_text, room, "a place among %u requests in flight", http.limit);
-    else if (attempt->judged)
-        snprintf(ret_text, room, "the rest of the body: %u of %u bytes have come",
-                 job->transfer->received, job->length);
-    else if (attempt->sent_ns)
-        snprintf(ret_text, room, "the first byte of the answer");
-    else {
-        hl_attempt_host(job->transfer->target->url, host, sizeof host);
-        snprintf(ret_text, room, "a connection to '%s'", host);
+    while ((job = *link)) {
+        if (!job->over) {
+            link = &job->next;
+            continue;
+        }
+        *link = job->next;
+        end_job(job);
     }
 }
 
-static void time_out(struct job *job)
-{
-    const char *name = job->transfer->target->name;
-    size_t prefix = strnlen(name, 200) + 2; /* as hl_answer_fail() begins */
-    struct hl_answer answer;
-    char what[320];
-
-    say_what_for(job, what, sizeof what);
-    if (job->failure.sentence[0])
-        hl_answer_fail(&answer, name, ETIMEDOUT, HL_AGAIN_NEVER,
-                       "timed out after %.1f s, waiting for %s; %u tries, and before: %s",
-                       seconds_since(job->begun_ns), what, job->tries,
-                       job->failure.sentence + prefix);
-    else
-        hl_answer_fail(&answer, name, ETIMEDOUT, HL_AGAIN_NEVER,
-                       "timed out after %.1f s, waiting for %s", seconds_since(job->begun_ns),
-                       what);
-    fail(job, answer.rc, answer.sentence, &job->failed_response);
-}
-
-/* ---- what attempts tell -------------------------------------------------- */
-
-static void tell(struct job *job)
-{
-    struct hl_transfer *transfer = job->transfer;
-
-    if (job->told == transfer->received)
-        return;
-    job->told = transfer->received;
-    if (job->winner)
-        count(job, job->winner);
-    if (transfer->arrived && !is_cancelled(job))
-        transfer->arrived(transfer, transfer->received, 1);
-}
-
-static void add_pace(struct job *job, uint64_t ns)
-{
-    hl_pace_add(&job->transfer->target->pace, ns);
-    hl_pace_add(&http.pace, ns);
-    atomic_store_explicit(&latency_ns, hl_pace_median_ns(&http.pace), memory_order_relaxed);
-}
-
-static void settle(struct job *job, const struct hl_attempt *attempt)
-{
-    const struct hl_transfer *transfer = job->transfer;
-
-    job->settled = true;
-    job->first = attempt->answer.src_offset;
-    job->length = attempt->answer.length;
-    job->response = attempt->response;
-    job->validator_kind = transfer->validator_kind;
-    if (transfer->validator_kind == HL_VALIDATOR_NONE)
-        job->validator_kind = hl_response_validator(&attempt->response, job->validator);
-    else
-        snprintf(job->validator, sizeof job->validator, "%s", transfer->validator);
-}
-
-static bool attempt_won(struct hl_attempt *attempt)
-{
-    struct job *job = attempt->arg;
-
-    if (job->winner)
-        return false;
-    job->winner = attempt;
-    for (unsigned i = 0; i < 2; i++) /* nothing more from the other, even in this very round */
-        if (job->attempts[i] && job->attempts[i] != attempt)
-            job->attempts[i]->dropped = true;
-    add_pace(job, attempt->first_ns - attempt->sent_ns);
-    if (!job->settled)
-        settle(job, attempt);
-    return true;
-}
-
-static void attempt_got(struct hl_attempt *attempt)
-{
-    struct job *job = attempt->arg;
-    struct hl_transfer *transfer = job->transfer;
-    uint32_t base = (uint32_t)(attempt->buffer - (char *)transfer->buffer);
-
-    http.body_bytes += base + attempt->received - transfer->received;
-    transfer->received = base + attempt->received;
-    if (transfer->received - job->told >= TELL_BYTES)
-        tell(job);
-}
-
-/* ---- beginning ----------------------------------------------------------- */
-
-static void ask_all(const struct job *job, struct hl_question *ret)
-{
-    const struct hl_transfer *transfer = job->transfer;
-
-    *ret = (struct hl_question){
-        .name = transfer->target->name,
-        .src_offset = transfer->src_offset,
-        .length = transfer->length,
-        .suffix = transfer->suffix,
-        .may_be_short = transfer->may_be_short,
-        .validator_kind = transfer->validator_kind,
-        .validator = transfer->validator,
-        .src_bytes = transfer->src_bytes,
-    };
-}
-
-static void ask_rest(const struct job *job, struct hl_question *ret)
-{
-    const struct hl_transfer *transfer = job->transfer;
-
-    *ret = (struct hl_question){
-        .name = transfer->target->name,
-        .src_offset = job->first + transfer->received,
-        .length = job->length - transfer->received,
-        .validator_kind = job->validator_kind,
-        .validator = job->validator,
-        .src_bytes = job->response.has_total ? job->response.total : transfer->src_bytes,
-    };
-}
-
-static struct hl_attempt *make_attempt(struct job *job, bool is_hedge)
-{
-    struct hl_transfer *transfer = job->transfer;
-    struct hl_attempt *attempt = calloc(1, sizeof *attempt);
-
-    if (!attempt)
-        return NULL;
-    attempt->easy = http.nr_spare ? http.spare[--http.nr_spare] : hl_curl.easy_init();
-    if (!attempt->easy) {
-        free(attempt);
-        return NULL;
-    }
-    attempt->target = transfer->target;
-    attempt->buffer = (char *)transfer->buffer + transfer->received;
-    attempt->is_hedge = is_hedge;
-    attempt->won = attempt_won;
-    attempt->got = attempt_got;
-    attempt->arg = job;
-    if (job->settled)
-        ask_rest(job, &attempt->question);
-    else
-        ask_all(job, &attempt->question);
-    return attempt;
-}
-
-static void attempt_over(struct job *job, struct hl_attempt *attempt);
-
-static void begin_attempt(struct job *job, bool is_hedge, bool elsewhere)
-{
-    struct hl_attempt *attempt = make_attempt(job, is_hedge);
-    struct hl_target *target = job->transfer->target;
-    uint64_t now = hl_now_ns(), end = deadline(job);
-    int rc;
-
-    if (!attempt) {
-        hl_answer_fail(&job->failure, target->name, ENOMEM, HL_AGAIN_NEVER,
-                       "no memory for a request");
-        if (!is_hedge)
-            fail_as_last(job);
-        return;
-    }
-    attempt->patience_ns = end > now ? end - now : 0;
-    job->attempts[is_hedge] = attempt;
-    job->tries++;
-    http.nr_active++;
-    rc = hl_attempt_begin(attempt, &http.authorities);
-    if (rc == 0 && elsewhere)
-        hl_curl.easy_setopt(attempt->easy, CURLOPT_FRESH_CONNECT, 1L);
-    if (rc == 0 && hl_curl.multi_add_handle(http.multi, attempt->easy) != CURLM_OK)
-        hl_answer_fail(&attempt->answer, target->name, ENOMEM, HL_AGAIN_NEVER,
-                       "no memory for a request");
-    if (attempt->answer.rc < 0) {
-        attempt_over(job, attempt);
-        return;
-    }
-    if (!is_hedge)
-        hl_pace_count_request(&target->pace);
-}
+/* ---- whose turn it is ---------------------------------------------------- */
 
 static unsigned places_for(enum hl_urgency urgency)
 {
-    unsigned reserved = http.limit / 4 < RESERVED ? http.limit / 4 : RESERVED;
+    unsigned reserved = http.line.limit / 4 < RESERVED ? http.line.limit / 4 : RESERVED;
 
     switch (urgency) {
-    case HL_URGENT: return http.limit;
-    case HL_AHEAD: return http.limit - reserved;
-    default: return http.limit / 2 ? http.limit / 2 : 1;
+    case HL_URGENT: return http.line.limit;
+    case HL_AHEAD: return http.line.limit - reserved;
+    default: return http.line.limit / 2 ? http.line.limit / 2 : 1;
     }
 }
 
-static bool is_queued(const struct job *job)
-{
-    return !job->attempts[0] && !job->attempts[1];
-}
-
 /* The most urgent, among them the oldest, that is due. */
-static struct job *next_queued(uint64_t now, uint64_t *next)
+static struct hl_effort *next_queued(uint64_t now, uint64_t *next)
 {
-    struct job *best = NULL;
+    struct hl_effort *best = NULL;
 
-    for (struct job *job = http.jobs; job; job = job->next) {
-        if (!is_queued(job))
+    for (struct hl_effort *job = http.jobs; job; job = job->next) {
+        if (!hl_effort_is_queued(job))
             continue;
         if (job->due_ns > now)
-            sooner(next, job->due_ns);
+            hl_sooner(next, job->due_ns);
         else if (!best || job->urgency < best->urgency)
             best = job;
     }
@@ -503,128 +165,13 @@ static struct job *next_queued(uint64_t now, uint64_t *next)
 static void begin_queued(uint64_t *next)
 {
     uint64_t now = hl_now_ns();
-    struct job *job;
+    struct hl_effort *job;
 
-    while ((job = next_queued(now, next)) && http.nr_active < places_for(job->urgency))
-        begin_attempt(job, false, false);
+    while ((job = next_queued(now, next)) && http.line.nr_active < places_for(job->urgency))
+        hl_effort_try(job);
 }
 
-/* ---- the end of an attempt ----------------------------------------------- */
-
-static void set_moved(struct hl_target *target, char *url)
-{
-    /* Only this thread reads or writes it, and who frees the target. */
-    free(atomic_exchange_explicit(&target->moved, url, memory_order_relaxed));
-}
-
-/* Where redirects have led is no good any more: once more from the start. */
-static bool ask_afresh(struct job *job, const struct hl_attempt *attempt)
-{
-    unsigned status = attempt->response.status;
-
-    if (!attempt->at_moved || job->afresh || job->relocated ||
-        (status != 401 && status != 403 && status != 404 && status != 410 && status != 412))
-        return false;
-    set_moved(job->transfer->target, NULL);
-    job->afresh = true;
-    return true;
-}
-
-static bool ask_in_region(struct job *job, const struct hl_attempt *attempt)
-{
-    struct hl_target *target = job->transfer->target;
-    unsigned status = attempt->response.status;
-    char *url;
-
-    if (!target->relocate || job->relocated || !attempt->response.region[0] ||
-        (status != 301 && status != 307 && status != 400 && status != 403))
-        return false;
-    url = target->relocate(target, attempt->response.region);
-    if (!url)
-        return false;
-    set_moved(target, url);
-    job->relocated = true;
-    return true;
-}
-
-static uint64_t backoff(struct job *job)
-{
-    uint64_t wait = BACKOFF_MIN << job->doublings;
-
-    if (job->failure.again == HL_AGAIN_FEW) /* half a second in all */
-        return 3 * BACKOFF_MIN + random_below(3 * BACKOFF_MIN);
-    if (wait < BACKOFF_MAX)
-        job->doublings++;
-    wait = random_below(wait < BACKOFF_MAX ? wait : BACKOFF_MAX);
-    if (job->failed_response.retry_after_s * SECOND > wait)
-        wait = job->failed_response.retry_after_s * SECOND;
-    return wait;
-}
-
-/* After job->failure: again, or no more. */
-static void repeat(struct job *job)
-{
-    bool pinned = !job->transfer->received || job->validator_kind != HL_VALIDATOR_NONE;
-    bool again = job->failure.again == HL_AGAIN_OFTEN && pinned;
-
-    if (job->failure.again == HL_AGAIN_FEW)
-        again = ++job->unreached < FEW;
-    if (!job->transfer->received)
-        job->settled = false;
-    job->due_ns = hl_now_ns() + backoff(job);
-    if (!again || job->due_ns >= deadline(job))
-        fail_as_last(job);
-}
-
-/* Somebody has answered: who has not is not needed. */
-static void drop_losers(struct job *job)
-{
-    for (unsigned i = 0; i < 2; i++) {
-        struct hl_attempt *attempt = job->attempts[i];
-
-        if (!job->winner || !attempt || attempt == job->winner)
-            continue;
-        /* Nobody knows how long it would have taken.  As long as until now would pass for usual, and
-         * make the next hedge later. */
-        if (attempt->sent_ns && !attempt->judged)
-            add_pace(job, UINT64_MAX);
-        drop_attempt(job, attempt);
-    }
-}
-
-/* The answer of an attempt is known. */
-static void attempt_over(struct job *job, struct hl_attempt *attempt)
-{
-    struct hl_target *target = job->transfer->target;
-    bool has_won = job->winner == attempt, again_now = false;
-    long version = 0;
-    char *moved;
-
-    hl_curl.easy_getinfo(attempt->easy, CURLINFO_HTTP_VERSION, &version);
-    if (attempt->answer.rc == 0) {
-        target->multiplexes = version >= CURL_HTTP_VERSION_2_0;
-        moved = hl_attempt_moved(attempt);
-        if (moved)
-            set_moved(target, moved);
-        succeed(job);
-        return;
-    }
-    job->failure = attempt->answer;
-    job->failed_response = attempt->response;
-    if (attempt->received)
-        job->doublings = job->unreached = 0;
-    again_now = ask_afresh(job, attempt) || ask_in_region(job, attempt);
-    if (has_won)
-        drop_losers(job);
-    drop_attempt(job, attempt);
-    if (again_now)
-        job->due_ns = 0;
-    else if (has_won || is_queued(job))
-        repeat(job);
-    else if (job->failure.again == HL_AGAIN_NEVER)
-        fail_as_last(job);
-    /* else the other attempt may do better */
-}
+/* ---- a round ------------------------------------------------------------- */
 
 /* Attempts that have ended by themselves. */
 static void collect(void)
@@ -632,104 +179,24 @@ static void collect(void)
     CURLMsg *message;
     int left;
 
-    while ((message = hl_curl.multi_info_read(http.multi, &left))) {
+    while ((message = hl_curl.multi_info_read(http.line.multi, &left))) {
         struct hl_attempt *attempt = NULL;
         CURLcode code = message->data.result;
 
         if (message->msg != CURLMSG_DONE)
             continue;
         hl_curl.easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&attempt);
-        if (attempt->dropped) {
-            drop_attempt(attempt->arg, attempt);
-            continue;
-        }
-        hl_attempt_settle(attempt, code);
-        attempt_over(attempt->arg, attempt);
+        hl_effort_settle(attempt, code);
     }
-}
-
-/* ---- watching ------------------------------------------------------------ */
-
-static uint64_t ten_latencies(const struct job *job, uint64_t least)
-{
-    uint64_t ns = 10 * hl_pace_median_ns(&job->transfer->target->pace);
-
-    return ns > least ? ns : least;
-}
-
-/* No byte for too long, in the middle of a body. */
-static bool break_stall(struct job *job, struct hl_attempt *attempt, uint64_t now, uint64_t *next)
-{
-    uint64_t limit = ten_latencies(job, hl_stall_ns) << (job->stalls < 5 ? job->stalls : 5);
-
-    if (!attempt->judged || !hl_stall_ns)
-        return false;
-    if (now < attempt->last_ns + limit) {
-        sooner(next, attempt->last_ns + limit);
-        return false;
-    }
-    job->stalls++;
-    if (attempt->answer.rc == 0)
-        hl_answer_fail(&attempt->answer, attempt->question.name, ETIMEDOUT, HL_AGAIN_OFTEN,
-                       "no byte for %.1f s, after %u of %u", (double)limit / 1e9,
-                       job->transfer->received, job->length);
-    attempt_over(job, attempt);
-    return true;
-}
-
-/* The first byte is late: ask a second time, on another connection. */
-static void hedge(struct job *job, uint64_t now, uint64_t *next)
-{
-    struct hl_attempt *attempt = job->attempts[0];
-    struct hl_target *target = job->transfer->target;
-    uint64_t late = hl_pace_late_ns(&target->pace), lost;
-
-    if (!hl_stall_ns || job->hedged || job->winner || !attempt || !attempt->sent_ns ||
-        attempt->judged || job->attempts[1])
-        return;
-    /* A connection that was kept may have died without a word; on a new one it is less likely. */
-    lost = ten_latencies(job, attempt->sockets ? LOST_MIN_NEW : LOST_MIN);
-    if (now >= attempt->sent_ns + lost && http.nr_active < http.limit) {
-        job->hedged = true;
-        begin_attempt(job, true, true);
-        return;
-    }
-    if (now < attempt->sent_ns + lost)
-        sooner(next, attempt->sent_ns + lost);
-    if (job->urgency != HL_URGENT || !late)
-        return;
-    if (now < attempt->sent_ns + late) {
-        sooner(next, attempt->sent_ns + late);
-    } else if (hl_pace_may_hedge(&target->pace) && http.nr_active < http.limit) {
-        job->hedged = true;
-        hl_pace_count_hedge(&target->pace);
-        begin_attempt(job, true, target->multiplexes);
-    }
-}
-
-static void watch_job(struct job *job, uint64_t now, uint64_t *next)
-{
-    if (now >= deadline(job)) {
-        time_out(job);
-        return;
-    }
-    sooner(next, deadline(job));
-    drop_losers(job);
-    tell(job);
-    for (unsigned i = 0; i < 2; i++)
-        if (job->attempts[i] && break_stall(job, job->attempts[i], now, next))
-            return; /* the job may be gone */
-    hedge(job, now, next);
 }
 
 static void watch(uint64_t *next)
 {
     uint64_t now = hl_now_ns();
 
-    for (struct job *job = http.jobs, *after; job; job = after) {
-        after = job->next;
-        watch_job(job, now, next);
-    }
+    for (struct hl_effort *job = http.jobs; job; job = job->next)
+        if (!job->over)
+            hl_effort_watch(job, now, next);
 }
 
 /* ---- the rate ------------------------------------------------------------ */
@@ -743,13 +210,13 @@ static void measure(void)
 
     if (http.busy) {
         http.busy_ns += now - http.looked_ns;
-        http.busy_bytes += http.body_bytes;
+        http.busy_bytes += http.line.body_bytes;
     }
-    for (const struct job *job = http.jobs; job; job = job->next)
+    for (const struct hl_effort *job = http.jobs; job; job = job->next)
         busy = busy || (job->winner && job->transfer->received);
     http.busy = busy;
     http.looked_ns = now;
-    http.body_bytes = 0;
+    http.line.body_bytes = 0;
     if (http.busy_ns > 4 * SECOND) {
         http.busy_ns /= 2;
         http.busy_bytes /= 2;
@@ -778,11 +245,11 @@ static void arm(uint64_t next)
 /* Under the lock.  Append what was posted, oldest first. */
 static void take_posted(void)
 {
-    struct job *posted = http.posted, *in_order = NULL, **end = &http.jobs;
+    struct hl_effort *posted = http.posted, *in_order = NULL, **end = &http.jobs;
 
     http.posted = NULL;
     while (posted) {
-        struct job *job = posted;
+        struct hl_effort *job = posted;
 
         posted = job->next;
         job->next = in_order;
@@ -794,13 +261,13 @@ static void take_posted(void)
 }
 
 /* Under the lock. */
-static void take_flags(void)
+static void take_wishes(void)
 {
-    if (!http.flags)
+    if (!http.wishes)
         return;
-    http.flags = false;
-    for (struct job *job = http.jobs; job; job = job->next)
-        if (job->hurry)
+    http.wishes = false;
+    for (struct hl_effort *job = http.jobs; job; job = job->next)
+        if (atomic_load_explicit(&job->hurried, memory_order_relaxed)) /* the lock orders it */
             job->urgency = HL_URGENT;
 }
 
@@ -815,49 +282,45 @@ static void park(void)
     http.parked = false;
 }
 
-/* Cancelled jobs end here. */
+/* Those that nobody wants any more. */
 static void end_cancelled(bool all)
 {
-    for (struct job *job = http.jobs, *after; job; job = after) {
-        after = job->next;
-        if (!all && !is_cancelled(job))
-            continue;
-        hl_answer_fail(&job->failure, job->transfer->target->name, ECANCELED, HL_AGAIN_NEVER,
-                       all ? "the process is ending" : "given up");
-        fail(job, job->failure.rc, job->failure.sentence, &job->failed_response);
-    }
+    for (struct hl_effort *job = http.jobs; job; job = job->next)
+        if (all || hl_effort_is_cancelled(job))
+            hl_effort_give_up(job, all ? "the process is ending" : "given up");
+    end_jobs();
 }
 
 /* NULL; or it is time to end, and what is to be cleaned up, which nobody posts to any more. */
 static CURLM *take_mail(uint64_t *idle_since)
 {
     CURLM *to_clean = NULL;
-    bool flags, exiting;
+    bool wishes, exiting;
 
     hl_lock(&http.lock);
     park();
     take_posted();
-    flags = http.flags;
+    wishes = http.wishes;
     exiting = http.exiting;
-    take_flags();
+    take_wishes();
     if (http.jobs)
         *idle_since = hl_now_ns();
     else if (exiting || hl_now_ns() >= *idle_since + IDLE_S * SECOND)
-        to_clean = HL_TAKE(http.multi);
+        to_clean = HL_TAKE(http.line.multi);
     hl_unlock(&http.lock);
-    if (flags || exiting)
+    if (wishes || exiting)
         end_cancelled(exiting);
     if (exiting && !to_clean)
-        hl_curl.multi_wakeup(http.multi); /* come round at once: there is nothing left to wait for */
+        hl_curl.multi_wakeup(http.line.multi); /* come round at once: there is nothing left to wait for */
     return to_clean;
 }
 
 static void clean_up(CURLM *multi)
 {
-    while (http.nr_spare)
-        hl_curl.easy_cleanup(http.spare[--http.nr_spare]);
+    while (http.line.nr_spare)
+        hl_curl.easy_cleanup(http.line.spare[--http.line.nr_spare]);
     hl_curl.multi_cleanup(multi);
-    hl_authorities_free(&http.authorities);
+    hl_authorities_free(&http.line.authorities);
     hl_sys.close(http.timer);
 }
 
@@ -876,13 +339,16 @@ static void *http_main(void *arg)
     hl_quiet_begin(); /* so that taking the lock makes no system call */
     while (!(to_clean = take_mail(&idle_since))) {
         next = http.jobs ? UINT64_MAX : idle_since + IDLE_S * SECOND;
-        hl_curl.multi_perform(http.multi, &running);
+        hl_curl.multi_perform(http.line.multi, &running);
         collect();
+        end_jobs();
         measure();
         watch(&next);
+        end_jobs();
         begin_queued(&next);
+        end_jobs();
         arm(next);
-        hl_curl.multi_poll(http.multi, &timer, 1, POLL_MS, NULL);
+        hl_curl.multi_poll(http.line.multi, &timer, 1, POLL_MS, NULL);
     }
     clean_up(to_clean);
     return NULL;
@@ -900,8 +366,8 @@ static void stop_at_exit(void)
     http.exiting = true;
     to_join = http.to_join;
     http.to_join = false;
-    if (http.multi)
-        hl_curl.multi_wakeup(http.multi);
+    if (http.line.multi)
+        hl_curl.multi_wakeup(http.line.multi);
     hl_unlock(&http.lock);
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_nsec += (long)(EXIT_WAIT_MS * MS);
@@ -933,13 +399,13 @@ static int make_multi(const char *name)
         return hl_error(multi ? EMFILE : ENOMEM, "%s: no %s for the transfer thread", name,
                         multi ? "descriptors" : "memory");
     }
-    http.limit = (unsigned)knob("HUGELITE_HTTP_REQUESTS", REQUESTS, REQUESTS_MAX);
-    hl_curl.multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long)(2 * http.limit));
-    http.multi = multi;
+    http.line.limit = (unsigned)knob("HUGELITE_HTTP_REQUESTS", REQUESTS, HL_REQUESTS_MAX);
+    hl_curl.multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long)(2 * http.line.limit));
+    http.line.multi = multi;
     http.timer = timer;
     http.armed_ns = 0;
-    http.random = (hl_now_ns() ^ (uint64_t)getpid() << 40) | 1;
-    hl_authorities_read(&http.authorities);
+    http.line.random = (hl_now_ns() ^ (uint64_t)getpid() << 40) | 1;
+    hl_authorities_read(&http.line.authorities);
     return 0;
 }
 
@@ -950,7 +416,7 @@ static int start_thread(const char *name)
 
     if (http.exiting)
         return hl_error(ECANCELED, "%s: the process is ending", name);
-    if (http.multi)
+    if (http.line.multi)
         return 0;
     if (http.to_join)
         pthread_join(http.thread, NULL); /* it takes no lock any more */
@@ -960,14 +426,14 @@ static int start_thread(const char *name)
         return rc;
     rc = pthread_create(&http.thread, NULL, http_main, NULL);
     if (rc != 0) {
-        clean_up(HL_TAKE(http.multi));
+        clean_up(HL_TAKE(http.line.multi));
         return hl_error(rc, "%s: no transfer thread: %s", name, strerror(rc));
     }
     http.to_join = true;
     return 0;
 }
 
-static int post(struct job *job)
+static int post(struct hl_effort *job)
 {
     int rc;
 
@@ -976,7 +442,7 @@ static int post(struct job *job)
     if (rc == 0) {
         job->next = http.posted;
         http.posted = job;
-        hl_curl.multi_wakeup(http.multi);
+        hl_curl.multi_wakeup(http.line.multi);
     }
     hl_unlock(&http.lock);
     return rc;
@@ -998,7 +464,7 @@ static uint32_t state_of(struct hl_transfer *transfer)
 int hl_transfer_start(struct hl_transfer *transfer)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    struct job *job;
+    struct hl_effort *job;
     int rc = hl_curl_load();
 
     HL_ASSERT(transfer->length > 0);
@@ -1009,6 +475,7 @@ int hl_transfer_start(struct hl_transfer *transfer)
     if (!job)
         return hl_error(ENOMEM, "%s: no memory for a request", transfer->target->name);
     job->transfer = transfer;
+    job->line = &http.line;
     job->urgency = transfer->urgency;
     job->begun_ns = hl_now_ns();
     job->deadline_moves = transfer->deadline_ns == 0;
@@ -1046,32 +513,32 @@ int hl_transfer_wait(struct hl_transfer *transfer)
     return transfer->rc < 0 ? hl_error(-transfer->rc, "%s", transfer->sentence) : 0;
 }
 
-/* Leave a flag in the job, if there still is one. */
-static void leave_flag(struct hl_transfer *transfer, size_t flag)
+/* Leave a wish in the job, if there still is one. */
+static void leave_wish(struct hl_transfer *transfer, size_t wish)
 {
-    struct job *job;
+    struct hl_effort *job;
 
     if (state_of(transfer) != HL_TRANSFER_RUNNING || is_of_parent(transfer))
         return;
     hl_lock(&http.lock);
     job = transfer->own;
     if (job) {
-        *(bool *)((char *)job + flag) = true;
-        http.flags = true;
-        hl_curl.multi_wakeup(http.multi);
+        atomic_store_explicit((_Atomic bool *)((char *)job + wish), true, memory_order_relaxed);
+        http.wishes = true;
+        hl_curl.multi_wakeup(http.line.multi);
     }
     hl_unlock(&http.lock);
 }
 
 void hl_transfer_cancel(struct hl_transfer *transfer)
 {
-    leave_flag(transfer, offsetof(struct job, cancel));
+    leave_wish(transfer, offsetof(struct hl_effort, cancelled));
     wait_for_end(transfer);
 }
 
 void hl_transfer_hurry(struct hl_transfer *transfer)
 {
-    leave_flag(transfer, offsetof(struct job, hurry));
+    leave_wish(transfer, offsetof(struct hl_effort, hurried));
 }
 
 /* ---- fork ---------------------------------------------------------------- */
@@ -1084,10 +551,10 @@ void hl_transfer_fork_prepare(void)
 
     hl_lock(&http.lock);
     http.forking++;
-    if (http.multi)
-        hl_curl.multi_wakeup(http.multi);
+    if (http.line.multi)
+        hl_curl.multi_wakeup(http.line.multi);
     /* It may hang in a callback that wants a lock of a fork handler's: then go without it. */
-    while (http.multi && !http.parked &&
+    while (http.line.multi && !http.parked &&
            pthread_cond_clockwait(&http.parked_or_go, &http.lock.mutex, CLOCK_MONOTONIC, &when) !=
                ETIMEDOUT)
         ;
@@ -1100,27 +567,27 @@ void hl_transfer_fork_parent(void)
     hl_unlock(&http.lock);
 }
 
-/* What the thread had is left as it is: it is the parent's, half of it in the middle of something. 
+/* What the thread had is left as it is: it is the parent's, half of it in the middle of something.
  * But it can be found, so that nobody takes it for lost. */
 static void leave_to_parent(void)
 {
     static struct left {
         struct left *next;
         CURLM *multi;
-        struct job *jobs, *posted;
-        CURL *spare[REQUESTS_MAX];
+        struct hl_effort *jobs, *posted;
+        CURL *spare[HL_REQUESTS_MAX];
     } *lefts;
-    struct left *left = http.multi ? calloc(1, sizeof *left) : NULL;
+    struct left *left = http.line.multi ? calloc(1, sizeof *left) : NULL;
 
     if (left) {
         left->next = lefts;
-        left->multi = http.multi;
+        left->multi = http.line.multi;
         left->jobs = http.jobs;
         left->posted = http.posted;
-        memcpy(left->spare, http.spare, http.nr_spare * sizeof *http.spare);
+        memcpy(left->spare, http.line.spare, http.line.nr_spare * sizeof *http.line.spare);
         lefts = left;
         hl_sys.close(http.timer);
-        hl_authorities_free(&http.authorities);
+        hl_authorities_free(&http.line.authorities);
     }
 }
 
@@ -1130,10 +597,10 @@ void hl_transfer_fork_child(void)
     leave_to_parent();
     pthread_cond_init(&http.parked_or_go, NULL);
     http.posted = http.jobs = NULL;
-    http.multi = NULL;
-    http.to_join = http.flags = http.parked = http.exiting = http.busy = false;
+    http.line.multi = NULL;
+    http.to_join = http.wishes = http.parked = http.exiting = http.busy = false;
     http.forking = 0;
-    http.nr_spare = http.nr_active = 0;
+    http.line.nr_spare = http.line.nr_active = 0;
     atomic_fetch_add_explicit(&life, 1, memory_order_relaxed);
     hl_unlock(&http.lock);
 }
