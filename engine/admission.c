@@ -11,7 +11,7 @@
  *
  * A chunk touched out of sequence is filled, when there is room for it, as soon as it has been read
  * early so often that a fill would have been cheaper by now.  When others would have
- * to leave, it must have been read early EARNS times lately, while the average chunk was once or
+ * to leave, it must have been read early HL_EARNS times lately, while the average chunk was once or
  * twice: with uniform reads of more data than the pool holds, next to none is; what is hot soon is.
  * The counts are all processes', and hints: they lie in the words of the EMPTY chunks, with the time of
  * the last one, and time goes on by one when as many reads have come as the volume has chunks; a count is
@@ -34,7 +34,6 @@ enum {
     LIKELY = 2,         /* steps from one chunk to the next */
     CERTAIN = 3,
     EDGE = 64 * 1024,   /* bytes: interior pages may lie between */
-    EARNS = 16,         /* from replays: bench/README.md */
     WISHED = 0x80,      /* flag: the chunk waits to be filled */
     DAMAGED = 0x40,
     COUNT = 0xff,
@@ -174,7 +173,7 @@ bool hl_touches_earn(struct hl_touches *touches, uint32_t chunk, bool room, unsi
 
     if (!room)
         atomic_fetch_add_explicit(touches->clock, 1, memory_order_relaxed);
-    return count >= (room ? price : EARNS);
+    return count >= (room ? price : HL_EARNS);
 }
 
 unsigned hl_touches_count(const struct hl_touches *touches, uint32_t chunk)
@@ -186,7 +185,7 @@ unsigned hl_touches_count(const struct hl_touches *touches, uint32_t chunk)
 
 bool hl_touches_earned(const struct hl_touches *touches, uint64_t word)
 {
-    return hl_chunk_state(word) == HL_CHUNK_EMPTY && count_in(word, time_of(touches)) >= EARNS / 2;
+    return hl_chunk_state(word) == HL_CHUNK_EMPTY && count_in(word, time_of(touches)) >= HL_EARNS / 2;
 }
 
 void hl_touches_damage(struct hl_touches *touches, uint32_t chunk)

@@ -43,6 +43,9 @@ struct hl_ahead hl_sequence_touch(struct hl_sequences *sequences, uint64_t offse
 
 /* ---- touches: a count for each chunk ------------------------------------------ */
 
+/* Early reads of a chunk that earn it the place of another.  From replays: bench/README.md. */
+enum { HL_EARNS = 16 };
+
 struct hl_touches {
     _Atomic uint8_t *flags;  /* of this process */
     _Atomic uint64_t *words; /* shared: of chunk 0; an EMPTY one has the count of its early reads */

@@ -20,8 +20,8 @@
 #include "error.h"
 #include "image.h"
 #include "pool.h"
-#include "replacement.h"
 #include "sys.h"
+#include "tickets.h"
 #include "volume.h"
 
 #include <dirent.h>
@@ -34,10 +34,6 @@
 
 /* How often a suspect must look the same, and the pause between. */
 enum { LOOKS = 6, PAUSE_NS = 1000 * 1000 };
-
-/* As replacement.c writes it. */
-#define TICKET_CHUNK(t) ((uint32_t)(t) - 1)
-#define TICKET_MEMBER(t) ((uint32_t)((t) >> 32) & 0xfffu)
 
 #define LEFT true
 #define WRONG false
@@ -228,6 +224,8 @@ static bool is_header_right(const struct hugelite_pool *pool)
            base + c->readers_at == (const char *)pool->readers &&
            base + c->slots_at == (const char *)pool->slots &&
            base + c->tickets_at == (const char *)pool->tickets &&
+           base + c->free_at == (const char *)pool->free_entries &&
+           base + c->fresh_at == (const char *)pool->fresh_entries &&
            base + c->words_at == (const char *)pool->words;
 }
 
@@ -356,13 +354,12 @@ static uint32_t state_of(const struct hl_slot *slot)
     return atomic_load_explicit(&slot->state, memory_order_acquire);
 }
 
-/* Another slot with chunks of this one, or HL_SLOTS. */
-static uint32_t overlaps(struct hugelite_pool *pool, uint32_t index)
+/* Another slot with some of the chunks that this one has, or HL_SLOTS. */
+static uint32_t overlaps(struct hugelite_pool *pool, uint32_t index, uint32_t first,
+                         uint32_t capacity)
 {
-    uint32_t first, capacity, other_first, other_capacity;
+    uint32_t other_first, other_capacity;
 
-    if (!hl_slot_place(pool, &pool->slots[index], &first, &capacity))
-        return HL_SLOTS;
     for (uint32_t i = 0; i < HL_SLOTS; i++) {
         const struct hl_slot *other = &pool->slots[i];
 
@@ -385,7 +382,7 @@ static struct sight look_slot(struct walk *walk, uint32_t index)
         return all_right;
     if (state > HL_SLOT_DYING || !hl_slot_place(pool, slot, &first, &capacity))
         return found(HL_FOUND_slots_garbled, state, life);
-    other = overlaps(pool, index);
+    other = overlaps(pool, index, first, capacity);
     if (other != HL_SLOTS)
         return found(HL_FOUND_slots_overlap, other, life);
     if (state == HL_SLOT_DYING)
@@ -492,7 +489,7 @@ static bool has_ticket(const struct hugelite_pool *pool, uint32_t chunk, uint64_
     uint32_t ticket = hl_chunk_ticket(word);
     uint64_t t = ticket < pool->nr_tickets ? load(&pool->tickets[ticket]) : 0;
 
-    return t && TICKET_CHUNK(t) == chunk;
+    return t && HL_TICKET_CHUNK(t) == chunk;
 }
 
 /* Bits that no chunk of this state has; bit 7 is free, and the member's place is a claim's. */
@@ -549,7 +546,7 @@ static void adopt_ticket(struct hugelite_pool *pool, struct hl_victim *victim)
 {
     uint32_t ticket;
 
-    if (hl_replacement_adopt(pool, victim->chunk, &ticket)) {
+    if (hl_ticket_adopt(pool, victim->chunk, &ticket)) {
         victim->ticket = ticket;
         victim->ticket_word = load(&pool->tickets[ticket]);
     }
@@ -601,7 +598,7 @@ static int walk_volume(struct walk *walk, uint32_t index)
 
     /* Whose a word is that two have cannot be said. */
     if (state_of(slot) != HL_SLOT_LIVE || !hl_slot_place(pool, slot, &first, &capacity) ||
-        overlaps(pool, index) != HL_SLOTS)
+        overlaps(pool, index, first, capacity) != HL_SLOTS)
         return 0;
     walk->volume = (struct hl_volume){ .pool = pool, .slot = slot, .slot_index = index,
                                        .first = first, .bytes = slot->bytes };
@@ -662,7 +659,7 @@ static enum hl_finding judge_ticket(struct walk *walk, uint32_t ticket, uint64_t
         *ret_sum = &audit->resident;
         return hl_chunk_ticket(word) == ticket ? NOTHING : HL_FOUND_tickets_forgotten;
     case HL_CHUNK_FILLING:
-        if (HL_OWNER_MEMBER(word) != TICKET_MEMBER(t))
+        if (HL_OWNER_MEMBER(word) != HL_TICKET_MEMBER(t))
             return HL_FOUND_tickets_forgotten;
         /* fall through */
     case HL_CHUNK_EVICTING:
@@ -684,13 +681,13 @@ static struct sight look_ticket(struct walk *walk, uint32_t ticket)
 
     if (t == 0) {
         sum = ticket < walk->audit->tickets ? &walk->audit->free : &unused;
-    } else if (TICKET_CHUNK(t) >= pool->nr_words) {
+    } else if (HL_TICKET_CHUNK(t) >= pool->nr_words) {
         kind = HL_FOUND_tickets_garbled;
     } else {
-        word = load(&pool->words[TICKET_CHUNK(t)]);
+        word = load(&pool->words[HL_TICKET_CHUNK(t)]);
         kind = judge_ticket(walk, ticket, t, word, &sum);
         /* A word that changes is somebody's at work. */
-        if (kind != NOTHING && (load(&pool->words[TICKET_CHUNK(t)]) != word ||
+        if (kind != NOTHING && (load(&pool->words[HL_TICKET_CHUNK(t)]) != word ||
                                 load(&pool->tickets[ticket]) != t))
             kind = NOTHING;
     }
@@ -703,7 +700,7 @@ static struct sight look_ticket(struct walk *walk, uint32_t ticket)
 
 static void repair_ticket(struct walk *walk, uint32_t ticket, const struct sight *sight)
 {
-    hl_replacement_free(walk->pool, ticket, sight->seen[0]);
+    hl_ticket_free(walk->pool, ticket, sight->seen[0]);
 }
 
 static void name_ticket(const struct walk *walk, uint32_t ticket, const struct sight *sight,
@@ -711,7 +708,7 @@ static void name_ticket(const struct walk *walk, uint32_t ticket, const struct s
 {
     (void)walk;
     snprintf(text, room, "ticket %u, word %016llx, of chunk %u of the pool", ticket,
-             (unsigned long long)sight->seen[0], TICKET_CHUNK(sight->seen[0]));
+             (unsigned long long)sight->seen[0], HL_TICKET_CHUNK(sight->seen[0]));
 }
 
 static const struct aspect ticket_aspect = { look_ticket, repair_ticket, name_ticket, true };
@@ -824,7 +821,7 @@ static int walk_all(struct walk *walk)
 int hl_audit(struct hugelite_pool *pool, bool repair, hl_audit_tell *tell, void *arg,
              struct hl_audit *ret_audit)
 {
-    struct hl_audit audit = { .tickets = hl_replacement_limit(pool) };
+    struct hl_audit audit = { .tickets = hl_ticket_limit(pool) };
     struct walk walk = { .pool = pool, .repair = repair, .tell = tell, .arg = arg,
                          .audit = &audit };
     int rc;

@@ -23,6 +23,7 @@
 #include "replacement.h"
 #include "source.h"
 #include "sys.h"
+#include "tickets.h"
 #include "volume.h"
 
 #include <limits.h>
@@ -31,8 +32,10 @@
 #include <time.h>
 
 enum {
-    /* First and longest sleep between two looks at whether the owner lives. */
-    NAP_MIN_NS = 1000 * 1000,
+    /* First and longest sleep between two looks at whether the owner lives.  A fill from the page cache takes
+     * 0.2 ms, and each nap is a quarter longer: a filler's death costs who waits for him little of what he has
+     * waited already. */
+    NAP_MIN_NS = 200 * 1000,
     NAP_MAX_NS = 64 * 1000 * 1000,
 
     /* Who wakes so much too late has been stopped, and a stop may as well fall between two naps: so a deadline
@@ -103,8 +106,7 @@ static uint64_t nap(_Atomic uint64_t *word, uint64_t seen, uint64_t *nap_ns, uin
     timeout = (struct timespec){ (time_t)(ns / 1000000000), (long)(ns % 1000000000) };
     /* The low half is the futex: state, flags and member.  (Little-endian only, as x86 and ARM run.) */
     hl_sys.futex_wait(word, (uint32_t)seen, &timeout);
-    if (*nap_ns < NAP_MAX_NS)
-        *nap_ns *= 2;
+    *nap_ns = *nap_ns < NAP_MAX_NS / 2 ? *nap_ns + *nap_ns / 4 : NAP_MAX_NS;
     now = hl_now_ns() - now;
     return now > ns + NAP_LATE_NS ? now - ns : 0;
 }
@@ -144,7 +146,7 @@ static int fill_and_publish(const struct hl_fill *f)
     if (rc == 0) {
         rc = hl_fill(f);
         if (rc < 0)
-            hl_replacement_give(volume->pool, ticket);
+            hl_ticket_give(volume->pool, ticket);
     }
     if (rc == -EBUSY && f->asked)
         hl_replacement_note_held(volume->pool);
@@ -191,7 +193,7 @@ static void put_back(struct hl_volume *volume, uint32_t index)
     struct hugelite_pool *pool = volume->pool;
     uint32_t chunk = volume->first + index, ticket;
 
-    if (hl_replacement_adopt(pool, chunk, &ticket)) {
+    if (hl_ticket_adopt(pool, chunk, &ticket)) {
         settle_word(&pool->words[chunk], HL_CHUNK_RESIDENT | HL_CHUNK_REFERENCED |
                                              (uint64_t)ticket << HL_CHUNK_TICKET_SHIFT);
         return;
@@ -232,8 +234,8 @@ int hl_chunk_make_resident(struct hl_volume *volume, uint32_t index, uint64_t de
     int rc;
 
     if (pool->uncached)
-        return hl_error(EPERM, "%s: chunk %u cannot be filled: %s", volume->source->name, index,
-                        pool->uncached_why);
+        return hl_error(pool->alone ? ENOSPC : EPERM, "%s: chunk %u cannot be filled: %s",
+                        volume->source->name, index, pool->uncached_why);
     for (;;) {
         uint64_t seen = load(word);
 
@@ -528,7 +530,7 @@ unsigned hl_chunk_evict(struct hugelite_pool *pool, struct hl_victim *victims, u
             }
             /* The ticket before the word: once the word says EMPTY, a sweep may
              * take a ticket that still points here for a stale one. */
-            hl_replacement_free(pool, victims[v].ticket, victims[v].ticket_word);
+            hl_ticket_free(pool, victims[v].ticket, victims[v].ticket_word);
             settle_word(word, HL_CHUNK_EMPTY | hl_replacement_ghost(pool));
             if (slot)
                 hl_count(&slot->stats.evictions, 1);
@@ -561,7 +563,7 @@ static bool drop(struct hl_volume *volume, uint32_t index)
         settle_word(word, seen & ~(uint64_t)HL_CHUNK_WAITERS);
         return false;
     }
-    hl_replacement_give(pool, hl_chunk_ticket(seen));
+    hl_ticket_give(pool, hl_chunk_ticket(seen));
     settle_word(word, HL_CHUNK_EMPTY);
     return true;
 }
@@ -593,7 +595,7 @@ int hl_chunk_forget(struct hugelite_pool *pool, uint32_t chunk, uint64_t deadlin
             deadline_ns += nap(word, seen, &nap_ns, deadline_ns);
         } else if (claim(word, seen, HL_CHUNK_EMPTY)) {
             if (hl_chunk_state(seen) == HL_CHUNK_RESIDENT)
-                hl_replacement_forget(pool, hl_chunk_ticket(seen), chunk);
+                hl_ticket_forget(pool, hl_chunk_ticket(seen), chunk);
             if (seen & HL_CHUNK_WAITERS)
                 hl_sys.futex_wake(word, INT_MAX);
             return 0;

@@ -18,6 +18,7 @@
 #include "scout.h"
 #include "source.h"
 #include "sys.h"
+#include "tickets.h"
 #include "transfer.h"
 #include "volume.h"
 
@@ -89,8 +90,8 @@ uint32_t hl_cold_window(struct hl_volume *volume)
         window = HAULS_AHEAD * hl_haul_chunks(volume);
     if (window > AHEAD_MAX)
         window = AHEAD_MAX;
-    if (window > hl_replacement_limit(volume->pool) / 4)
-        window = hl_replacement_limit(volume->pool) / 4;
+    if (window > hl_ticket_limit(volume->pool) / 8)
+        window = hl_ticket_limit(volume->pool) / 8;
     /* A frame that is larger than a chunk is decoded from its beginning, in order. */
     if (window > 1 && volume->codec->unit > HL_CHUNK_BYTES)
         window = 1;

@@ -10,8 +10,8 @@
 
 #include "error.h"
 #include "pool.h"
-#include "replacement.h"
 #include "sys.h"
+#include "tickets.h"
 
 #include <dirent.h>
 #include <linux/membarrier.h>
@@ -127,6 +127,13 @@ static int check_control(struct hugelite_pool *pool, const struct hl_control *c,
     return 0;
 }
 
+static void take_mapping(struct hugelite_pool *pool, void *at, uint64_t bytes)
+{
+    pool->control = at;
+    pool->control_bytes = bytes;
+    hl_sys.madvise(at, bytes, MADV_DONTFORK);
+}
+
 static int map_control(struct hugelite_pool *pool, uint64_t bytes)
 {
     void *at = hl_sys.mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
@@ -135,9 +142,7 @@ static int map_control(struct hugelite_pool *pool, uint64_t bytes)
     if (at == MAP_FAILED)
         return hl_error(errno, "pool '%s': cannot map its control file: %s", pool->dir,
                         strerror(errno));
-    pool->control = at;
-    pool->control_bytes = bytes;
-    hl_sys.madvise(at, bytes, MADV_DONTFORK);
+    take_mapping(pool, at, bytes);
     return 0;
 }
 
@@ -192,6 +197,51 @@ static int register_for_fences(void)
     return hl_sys.membarrier(MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED);
 }
 
+/* Fresh pages are zeros: no member, no volume, all tickets free. */
+static void write_control(struct hugelite_pool *pool, const struct hl_control *plan)
+{
+    struct hl_control *c = pool->control;
+
+    c->light_pins = register_for_fences() == 0;
+    c->version = plan->version;
+    c->page_bytes = plan->page_bytes;
+    c->signature = plan->signature;
+    c->control_bytes = plan->control_bytes;
+    c->nr_tickets = plan->nr_tickets;
+    c->nr_words = plan->nr_words;
+    c->members_at = plan->members_at;
+    c->readers_at = plan->readers_at;
+    c->slots_at = plan->slots_at;
+    c->tickets_at = plan->tickets_at;
+    c->words_at = plan->words_at;
+    c->free_at = plan->free_at;
+    c->fresh_at = plan->fresh_at;
+    c->limit = plan->limit;
+    c->top = plan->limit;
+    find_parts(pool, c);
+    hl_ticket_begin(pool);
+    atomic_store_explicit(&c->magic, HL_MAGIC, memory_order_release);
+}
+
+/* There is no room for the segment; the last error says why.  One in private memory, which nobody else
+ * sees: volumes open, and are read past the cache. */
+static int make_alone(struct hugelite_pool *pool)
+{
+    struct hl_control plan = { 0 };
+    void *at;
+
+    hl_pool_do_without(pool);
+    pool->alone = true;
+    lay_out(&plan, HL_CHUNK_BYTES, pool->page_bytes);
+    at = hl_sys.mmap(NULL, plan.control_bytes, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (at == MAP_FAILED)
+        return hl_error(ENOMEM, "pool '%s': no memory to open it", pool->dir);
+    take_mapping(pool, at, plan.control_bytes);
+    write_control(pool, &plan);
+    return 0;
+}
+
 /* Under the pool's lock byte: nobody else makes or reads the segment now. */
 static int make_control(struct hugelite_pool *pool, const struct hugelite_pool_opts *opts)
 {
@@ -206,8 +256,10 @@ static int make_control(struct hugelite_pool *pool, const struct hugelite_pool_o
     if (budget < HL_CHUNK_BYTES) {
         if (opts->budget_bytes || (getenv("HUGELITE_POOL_SIZE") && *getenv("HUGELITE_POOL_SIZE")))
             return hl_error(EINVAL, "pool '%s': the budget must be 2M at least", pool->dir);
-        return hl_error(ENOSPC, "pool '%s': no free huge pages; `hugelite setup --size SIZE` "
-                        "reserves some", pool->dir);
+        return pool->hugetlb ? hl_error(ENOSPC, "pool '%s': no free huge pages; `hugelite setup --size "
+                                        "SIZE` reserves some", pool->dir)
+                             : hl_error(ENOSPC, "pool '%s': no room for a pool of 2M: its file system is full, "
+                                        "or the memory cgroup of this process", pool->dir);
     }
     if (budget >> HL_CHUNK_SHIFT > 1u << 27)
         return hl_error(EINVAL, "pool '%s': a budget of %llu bytes is too large", pool->dir,
@@ -232,26 +284,7 @@ static int make_control(struct hugelite_pool *pool, const struct hugelite_pool_o
     if (rc < 0)
         return rc;
 
-    /* Fresh pages are zeros: no member, no volume, all tickets free. */
-    pool->control->light_pins = register_for_fences() == 0;
-    pool->control->version = plan.version;
-    pool->control->page_bytes = plan.page_bytes;
-    pool->control->signature = plan.signature;
-    pool->control->control_bytes = plan.control_bytes;
-    pool->control->nr_tickets = plan.nr_tickets;
-    pool->control->nr_words = plan.nr_words;
-    pool->control->members_at = plan.members_at;
-    pool->control->readers_at = plan.readers_at;
-    pool->control->slots_at = plan.slots_at;
-    pool->control->tickets_at = plan.tickets_at;
-    pool->control->words_at = plan.words_at;
-    pool->control->free_at = plan.free_at;
-    pool->control->fresh_at = plan.fresh_at;
-    pool->control->limit = plan.limit;
-    pool->control->top = plan.limit;
-    find_parts(pool, pool->control);
-    hl_replacement_begin(pool);
-    atomic_store_explicit(&pool->control->magic, HL_MAGIC, memory_order_release);
+    write_control(pool, &plan);
     return 0;
 }
 
@@ -315,6 +348,8 @@ int hl_control_open(struct hugelite_pool *pool, const struct hugelite_pool_opts 
         unmap_control(pool);
         rc = opts->existing ? hl_error(ENOENT, "pool '%s': no pool is there", pool->dir)
                             : make_control(pool, opts);
+        if (rc == -ENOSPC)
+            rc = make_alone(pool);
     }
     if (rc == 0) {
         /* A vandal may change the segment between the check and the use. */

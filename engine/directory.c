@@ -8,6 +8,7 @@
 #include "config.h"
 
 #include "error.h"
+#include "headroom.h"
 #include "pool.h"
 #include "sys.h"
 
@@ -185,6 +186,7 @@ int hl_directory_budget(struct hugelite_pool *pool, uint64_t *ret_bytes)
     const char *text = getenv("HUGELITE_POOL_SIZE");
     struct statfs fs;
     struct sysinfo info;
+    uint64_t headroom;
 
     if (text && *text) {
         int rc = hugelite_parse_size(text, ret_bytes);
@@ -206,5 +208,9 @@ int hl_directory_budget(struct hugelite_pool *pool, uint64_t *ret_bytes)
     *ret_bytes = (uint64_t)info.freeram * info.mem_unit / 4;
     if (fs.f_blocks && *ret_bytes > fs.f_bavail * (uint64_t)fs.f_bsize / 2)
         *ret_bytes = fs.f_bavail * (uint64_t)fs.f_bsize / 2;
+    /* Small pages are charged to the cgroups of those who fill them. */
+    headroom = hl_headroom_bytes();
+    if (*ret_bytes > headroom / 4)
+        *ret_bytes = headroom / 4;
     return 0;
 }

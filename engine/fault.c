@@ -18,6 +18,7 @@
 #include "cold.h"
 #include "decoder.h"
 #include "error.h"
+#include "headroom.h"
 #include "lump.h"
 #include "pool.h"
 #include "source.h"
@@ -154,6 +155,7 @@ int hl_fault_start(struct hugelite_pool *pool)
     pool->stop_fd = hl_sys.eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (pool->stop_fd < 0)
         return hl_error(errno, "eventfd: %s", strerror(errno));
+    hl_headroom_settle();
 
     /* The host's signals are not for this thread: a handler that ran here and touched
      * the image would wait for itself. */

@@ -9,14 +9,17 @@
 
 #include "fill.h"
 
+#include "chunk.h"
 #include "codec.h"
 #include "crew.h"
 #include "error.h"
+#include "headroom.h"
 #include "pool.h"
 #include "replacement.h"
 #include "source.h"
 #include "stage.h"
 #include "sys.h"
+#include "tickets.h"
 #include "volume.h"
 
 #include <string.h>
@@ -25,6 +28,10 @@
 /* How long a file system may be full while others fill, who may have to wait for a CPU; and how
  * often we look. */
 enum { PATIENCE_FULL_NS = 1000 * 1000 * 1000, PAUSE_NS = 1000 * 1000 };
+
+/* So many chunks may leave in vain before we look whether only our own would help; so many at most; and
+ * how long what that has taught holds. */
+enum { DOUBT = 2, IN_VAIN_MAX = 32, LESSON_NS = 1000 * 1000 * 1000 };
 
 /* Decoded bytes of a chunk. */
 static uint32_t chunk_length(const struct hl_volume *volume, uint32_t index)
@@ -51,32 +58,115 @@ bool hl_fill_widen(const struct hl_volume *volume, uint32_t index, uint32_t *fro
     return true;
 }
 
-/* A ticket is a promise of the budget; the file system may still be out of
+/* ---- a page ------------------------------------------------------------------ */
+
+/* Of this process: for a while its cgroup is known to have a limit, so that only what it has
+ * filled itself gives it a page; or not even that, so that others are spared. */
+static _Atomic uint64_t own_until_ns, spare_until_ns;
+
+static bool holds_still(_Atomic uint64_t *until_ns, uint64_t now)
+{
+    return now < atomic_load_explicit(until_ns, memory_order_relaxed);
+}
+
+/* Evict a chunk that a process of this seat has filled: its page was charged to where we live. */
+static bool evict_own(struct hugelite_pool *pool)
+{
+    static _Atomic uint32_t hand;
+    uint32_t member = HL_OWNER_MEMBER(pool->owner);
+
+    for (uint64_t step = 0; step < 2 * (uint64_t)pool->nr_tickets; step++) {
+        uint32_t ticket = atomic_fetch_add_explicit(&hand, 1, memory_order_relaxed) %
+                          pool->nr_tickets;
+        bool any = step >= pool->nr_tickets; /* also what is used */
+        uint64_t t = atomic_load_explicit(&pool->tickets[ticket], memory_order_acquire);
+        struct hl_ticket_sight sight;
+        struct hl_victim victim;
+
+        if (!t || HL_TICKET_MEMBER(t) != member ||
+            hl_ticket_look(pool, ticket, UINT32_MAX, &sight) != HL_TICKET_RESIDENT ||
+            (!any && (sight.chunk & (HL_CHUNK_REFERENCED | HL_CHUNK_AHEAD))))
+            continue;
+        victim = (struct hl_victim){ HL_TICKET_CHUNK(sight.ticket), ticket, sight.ticket,
+                                     sight.chunk };
+        if (!hl_chunk_claim_victim(pool, victim.chunk, sight.chunk))
+            continue;
+        victim.ticket_word = atomic_load_explicit(&pool->tickets[ticket], memory_order_acquire);
+        if (hl_chunk_evict(pool, &victim, 1))
+            return true;
+    }
+    return false;
+}
+
+/* Where a page did not come from, and what has been tried. */
+struct shortage {
+    bool charged;     /* our memory cgroup is full: what others have filled is no help */
+    bool moving;      /* chunks are being filled or evicted */
+    unsigned in_vain; /* so many have left, of anybody's */
+};
+
+/* Small pages: a charge that the cgroup refuses is no error, but the end of a process. */
+static int copy_in(const struct hl_fill *f, const void *bytes, struct shortage *s)
+{
+    s->charged = !f->volume->pool->hugetlb && !hl_headroom_has(HL_CHUNK_BYTES);
+    return s->charged ? -ENOSPC : hl_image_populate(&f->volume->image, f->index, bytes);
+}
+
+/* There was no page.  0 when one may be there now. */
+static int make_room(const struct hl_fill *f, struct shortage *s)
+{
+    struct hugelite_pool *pool = f->volume->pool;
+    uint64_t now = hl_now_ns();
+    int rc = -EBUSY;
+
+    s->moving = false;
+    if ((s->charged || s->in_vain >= DOUBT || holds_still(&own_until_ns, now)) && evict_own(pool)) {
+        atomic_store_explicit(&own_until_ns, now + LESSON_NS, memory_order_relaxed);
+        return 0;
+    }
+    if (s->in_vain >= IN_VAIN_MAX)
+        atomic_store_explicit(&spare_until_ns, now + LESSON_NS, memory_order_relaxed);
+    else if (!holds_still(&spare_until_ns, now))
+        rc = hl_replacement_shrink(pool, f->volume->first + f->index, &s->moving);
+    if (rc == 0)
+        s->in_vain++;
+    else if (s->charged)
+        hl_error(EBUSY, "pool '%s': no free page: the memory cgroup of this process is full, and "
+                 "nothing that it has filled can be evicted", pool->dir);
+    else if (s->in_vain >= IN_VAIN_MAX || holds_still(&spare_until_ns, now))
+        hl_error(EBUSY, "pool '%s': no free page for this process, whatever leaves: its cgroup is "
+                 "full", pool->dir);
+    return rc;
+}
+
+/* A ticket is a promise of the budget; the file system, or our cgroup, may still be out of
  * pages, when others use them.  Each round evicts at least one chunk, or waits a
  * moment for others who are filling, as they may give up, or be done and be evicted. */
 static int populate(const struct hl_fill *f, const void *bytes)
 {
     struct hugelite_pool *pool = f->volume->pool;
     uint64_t deadline_ns = hl_now_ns() + (f->asked ? PATIENCE_FULL_NS : 0);
+    struct shortage shortage = { 0 };
     int rc = -ENOSPC;
-    bool moving;
 
     for (uint32_t round = 0; rc == -ENOSPC && round <= pool->nr_tickets; round++) {
-        rc = hl_image_populate(&f->volume->image, f->index, bytes);
+        rc = copy_in(f, bytes, &shortage);
         if (rc != -ENOSPC)
             break;
         hl_replacement_note_full(pool);
         if (f->if_room)
             return -EBUSY;
-        if (hl_replacement_shrink(pool, f->volume->first + f->index, &moving) == 0)
+        if (make_room(f, &shortage) == 0)
             continue;
-        if (!moving || hl_now_ns() >= deadline_ns)
+        if (!shortage.moving || hl_now_ns() >= deadline_ns)
             return -EBUSY;
         nanosleep(&(struct timespec){ 0, PAUSE_NS }, NULL);
         round = 0;
     }
-    return rc;
+    return rc == -ENOSPC ? -EBUSY : rc;
 }
+
+/* ---- bytes ------------------------------------------------------------------- */
 
 /* What came over the wire, or from the disk tier, does not decode: it may be the origin's fault, or
  * that of what lies between.  Once more, from the origin. */

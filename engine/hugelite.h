@@ -87,7 +87,7 @@ struct hugelite_pool_opts {
  *   -EMEDIUMTYPE  the directory is neither on hugetlbfs nor on tmpfs
  *   -EINVAL   the huge pages of this mount are not 2 MiB; or a size is wrong
  *   -EACCES   the pool belongs to somebody else, or to a group that this process is not in
- *   -ENOSPC   no room for the control segment: no free huge pages, tmpfs full
+ *   -ENOSPC   no room for the directory, or for one more file in it
  *   -EPROTO   made by a build with another layout; close its users, remove the directory
  *   -EBADMSG  the control segment is damaged
  *   -EUSERS   too many processes are attached
@@ -96,7 +96,8 @@ struct hugelite_pool_opts {
  * Where the kernel, or a container's seccomp filter, refuses userfaultfd(2) or membarrier(2), the pool
  * opens all the same, and hugelite_pool_uncached() says why this process cannot use the cache:
  * hugelite_volume_read() then reads and decodes for itself, hugelite_volume_try_fetch() answers -EAGAIN,
- * and hugelite_volume_fetch(), _map() and _warm() answer -EPERM.
+ * and hugelite_volume_fetch(), _map() and _warm() answer -EPERM.  So it is, with -ENOSPC, where there is no
+ * room for a pool to be made: no free huge page, tmpfs full.  The next open tries anew.
  *
  * Processes: each becomes a member, noticed as gone by the kernel's lock when it dies.
  * Starts one thread, with all signals blocked, that serves page faults.

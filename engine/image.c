@@ -65,7 +65,12 @@ int hl_image_attach(struct hugelite_pool *pool, const char *name, uint64_t lengt
     image.fd = hl_sys.openat(pool->dir_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0);
     if (image.fd < 0)
         return hl_error(errno, "pool '%s': image %s: %s", pool->dir, name, strerror(errno));
-    if (hl_sys.fstat(image.fd, &st) < 0 || (uint64_t)st.st_size != length) {
+    if (hl_sys.fstat(image.fd, &st) < 0) {
+        cause = errno;
+        hl_sys.close(image.fd);
+        return hl_error(cause, "pool '%s': image %s: %s", pool->dir, name, strerror(cause));
+    }
+    if ((uint64_t)st.st_size != length) {
         hl_sys.close(image.fd);
         return hl_error(EBADMSG, "pool '%s': image %s has not the length that the pool says",
                         pool->dir, name);

@@ -33,8 +33,11 @@ int hl_member_attach(struct hugelite_pool *pool)
         struct hl_member *member = &pool->members[i];
         uint32_t generation;
 
-        if (!lock_member(pool, i, F_WRLCK))
-            continue;
+        if (!lock_member(pool, i, F_WRLCK)) {
+            if (errno == EAGAIN || errno == EACCES || errno == EINTR)
+                continue;
+            return hl_error(errno, "pool '%s': cannot take a seat: %s", pool->dir, strerror(errno));
+        }
         /* Whatever the seat's last owner left claimed names an older
          * generation, and is thereby known to be dead.  0 is skipped: no owner is 0. */
         generation = atomic_load_explicit(&member->generation, memory_order_relaxed) + 1;

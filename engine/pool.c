@@ -22,6 +22,7 @@
 #include "source.h"
 #include "state.h"
 #include "sys.h"
+#include "tickets.h"
 #include "tier.h"
 #include "transfer.h"
 #include "volume.h"
@@ -104,8 +105,13 @@ int hl_pool_lock(struct hugelite_pool *pool)
         hl_unlock(&pool->lock);
         return rc;
     }
+    if (hl_sys.fstat(pool->control_fd, &st) < 0) {
+        rc = errno;
+        hl_pool_unlock(pool);
+        return hl_error(rc, "pool '%s': its control file: %s", pool->dir, strerror(rc));
+    }
     /* Removed under us: what its directory holds now may be another pool's. */
-    if (hl_sys.fstat(pool->control_fd, &st) < 0 || st.st_nlink == 0) {
+    if (st.st_nlink == 0) {
         hl_pool_unlock(pool);
         return hl_error(ESTALE, "pool '%s': has been removed; close it and open it again",
                         pool->dir);
@@ -165,7 +171,8 @@ static int attach(const char *dir, bool chosen, const struct hugelite_pool_opts 
     if (rc < 0)
         return rc;
     for (struct hugelite_pool *other = registry; other; other = other->next)
-        if (other->dev == pool->dev && other->ino == pool->ino) {
+        if (other->dev == pool->dev && other->ino == pool->ino &&
+            (!other->alone || opts->existing)) {
             other->opens++;
             *ret_pool = other;
             return 0;
@@ -280,7 +287,7 @@ int hugelite_pool_stat(struct hugelite_pool *pool, struct hugelite_pool_stat *re
         return rc;
     *ret_stat = (struct hugelite_pool_stat){
         .page_bytes = pool->page_bytes,
-        .budget_bytes = (uint64_t)hl_replacement_limit(pool) << HL_CHUNK_SHIFT,
+        .budget_bytes = (uint64_t)hl_ticket_limit(pool) << HL_CHUNK_SHIFT,
         .readers = hl_reader_processes(pool),
         .heap_bytes = hl_member_heap(pool),
     };

@@ -23,6 +23,7 @@ struct hugelite_pool {
     unsigned opens;
     bool dead; /* we are a forked child: nothing below may be touched */
     bool uncached; /* the kernel refuses what the cache needs: no image is mapped, nothing is pinned */
+    bool alone; /* uncached, as there was no room for the segment: ours is private, and there are no images */
 
     char *dir;
     dev_t dev;
@@ -65,7 +66,7 @@ struct hugelite_pool {
     int stop_fd;
     pthread_t fault_thread;
     bool fault_thread_runs;
-    char uncached_why[256];
+    char uncached_why[480];
 };
 
 #define HL_CONTROL_NAME "control"

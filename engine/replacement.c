@@ -1,18 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * replacement.c - S3-FIFO over tickets, with what a scan brings on probation.  Policy only: it
- * never sees bytes.
- *
- * A ticket is one chunk's worth of the budget.  Its word says whose it is:
- *
- *    63            44 43      32 31           0
- *   +----------------+----------+--------------+
- *   | tag            | member   | chunk id + 1 |        0 = free
- *   +----------------+----------+--------------+
- *
- * There is no count of free tickets that a death could leave wrong: a ticket is in
- * use exactly while the word of its chunk says so (look_at), and a sweep frees any other,
- * whoever forgot it.
+ * never sees bytes.  Who has which ticket is tickets.c's.
  *
  * Who leaves.  A chunk that comes is FRESH, and its ticket goes to the end of a ring.  While there are
  * more of those than an eighth of the budget, the one at the front goes next, unless it has been touched
@@ -22,11 +11,11 @@
  * it takes the place of other scans only.  What has earned its place by many early reads (admission.c)
  * needs no probation.  When a chunk leaves, its word keeps the time: if it is back soon, it gets a life.
  *
- * A sweep frees a batch of tickets and leaves their numbers in a ring for who comes next: eviction ahead of need
- * without a thread for it, in runs of neighbours.  Both rings hold hints (ring.h): of what they have
+ * A sweep frees a batch of tickets for who comes next: eviction ahead of need
+ * without a thread for it, in runs of neighbours.  The ring holds hints (ring.h): of what it has
  * lost the hand takes care.
  *
- * The limit is the budget of the moment.  Tickets from there on are not given out, and their chunks leave.
+ * When the limit is lowered, the chunks above it leave.
  *
  * Source: Yang, Zhang, Qiu, Yue, Rashmi: FIFO queues are all you need for cache eviction, SOSP 2023.
  * Entry points: replacement.h.
@@ -40,75 +29,14 @@
 #include "pool.h"
 #include "ring.h"
 #include "sys.h"
+#include "tickets.h"
 
 #include <stdbool.h>
 #include <time.h>
 
-#define TICKET_CHUNK(t) ((uint32_t)(t) - 1)
-#define TICKET_TAG(t) ((t) >> 44)
-#define TICKET_MEMBER(t) ((uint32_t)((t) >> 32) & 0xfffu)
-
-static_assert(HL_MEMBERS <= 0x1000, "a member index fits into a ticket");
-
-static uint64_t make_ticket(struct hugelite_pool *pool, uint32_t chunk)
-{
-    /* The tag tells two uses of a ticket by one process for one chunk apart, so
-     * that a slow sweeper's CAS does not free the second for the first. */
-    static _Atomic uint32_t tag;
-    uint64_t t = atomic_fetch_add_explicit(&tag, 1, memory_order_relaxed);
-
-    t += (uint64_t)HL_OWNER_GENERATION(pool->owner) * 40503; /* nor of the seat's next life */
-
-    return t << 44 | (uint64_t)HL_OWNER_MEMBER(pool->owner) << 32 | (chunk + 1);
-}
-
-static struct hl_ring free_ring(const struct hugelite_pool *pool)
-{
-    return (struct hl_ring){ &pool->control->free, pool->free_entries, pool->nr_tickets };
-}
-
 static struct hl_ring fresh_ring(const struct hugelite_pool *pool)
 {
     return (struct hl_ring){ &pool->control->fresh, pool->fresh_entries, pool->nr_tickets };
-}
-
-uint32_t hl_replacement_limit(const struct hugelite_pool *pool)
-{
-    uint32_t limit = atomic_load_explicit(&pool->control->limit, memory_order_relaxed);
-
-    return limit && limit <= pool->nr_tickets ? limit : pool->nr_tickets;
-}
-
-static void offer(struct hugelite_pool *pool, uint32_t ticket)
-{
-    struct hl_ring ring = free_ring(pool);
-
-    /* Either who raises the limit finds the ticket free, or we see the new limit. */
-    atomic_thread_fence(memory_order_seq_cst);
-    if (ticket < hl_replacement_limit(pool))
-        hl_ring_push(&ring, (uint64_t)ticket + 1);
-}
-
-void hl_replacement_begin(struct hugelite_pool *pool)
-{
-    for (uint32_t ticket = 0; ticket < hl_replacement_limit(pool); ticket++)
-        offer(pool, ticket);
-}
-
-void hl_replacement_free(struct hugelite_pool *pool, uint32_t ticket, uint64_t word)
-{
-    /* release: what the ticket stood for is a hole by now. */
-    if (atomic_compare_exchange_strong_explicit(&pool->tickets[ticket], &word, 0,
-                                                memory_order_release, memory_order_relaxed))
-        offer(pool, ticket);
-}
-
-void hl_replacement_give(struct hugelite_pool *pool, uint32_t ticket)
-{
-    if (ticket < pool->nr_tickets) {
-        atomic_store_explicit(&pool->tickets[ticket], 0, memory_order_release);
-        offer(pool, ticket);
-    }
 }
 
 /* A chunk has three lives at most and a mark: so many rounds of the hand see each one's end. */
@@ -118,42 +46,12 @@ enum { ROUNDS = 6 };
 enum { ROUNDS_RING = 4, ROUNDS_MAX = 1000, FRUITLESS_MAX = 4, PAUSE_NS = 1000 * 1000 };
 
 enum {
-    ROOM_PAUSE = 15,     /* calls that it rests, at least, when it has found none that is free */
+    PASSES = 64,         /* of sweeps over a chunk that has been filled ahead: a budget's worth of others */
     LOST_LOOK = 4,       /* tickets that a sweep looks at that may be free without anybody knowing */
-    TOUCHES_A_ROUND = 4, /* of the average chunk, while all are aged once: one that had none is not used */
 };
 
 /* How long a full file system is taken to be full, and a pool that is held to be held. */
 enum { FULL_NS = 1000 * 1000 * 1000, HELD_NS = 50 * 1000 * 1000 };
-
-void hl_replacement_forget(struct hugelite_pool *pool, uint32_t ticket, uint32_t chunk)
-{
-    uint64_t word;
-
-    if (ticket >= pool->nr_tickets)
-        return;
-    word = atomic_load_explicit(&pool->tickets[ticket], memory_order_acquire);
-    if (word && TICKET_CHUNK(word) == chunk)
-        hl_replacement_free(pool, ticket, word);
-}
-
-bool hl_replacement_adopt(struct hugelite_pool *pool, uint32_t chunk, uint32_t *ret_ticket)
-{
-    for (uint32_t i = 0; i < pool->nr_tickets; i++) {
-        uint64_t t = atomic_load_explicit(&pool->tickets[i], memory_order_acquire);
-
-        /* A new word, so that a sweeper who took this one for a forgotten ticket does
-         * not free it now. */
-        if (t && TICKET_CHUNK(t) == chunk &&
-            atomic_compare_exchange_strong_explicit(&pool->tickets[i], &t,
-                                                    make_ticket(pool, chunk),
-                                                    memory_order_acq_rel, memory_order_relaxed)) {
-            *ret_ticket = i;
-            return true;
-        }
-    }
-    return false;
-}
 
 /* ---- the chunk's time ------------------------------------------------------ */
 
@@ -165,13 +63,25 @@ uint64_t hl_replacement_enter(uint64_t word, bool ahead)
     return HL_CHUNK_FRESH | (ahead || (word & HL_CHUNK_RETURNED) ? HL_CHUNK_LIFE : 0);
 }
 
-void hl_replacement_entered(struct hugelite_pool *pool, uint32_t ticket)
+/* What stands in the ring of those on probation: the ticket, with its tag, since it may be another chunk's
+ * when it comes to the front; and how often it has been passed over. */
+#define PLACE(passed, t, ticket) \
+    ((uint64_t)(passed) << 52 | HL_TICKET_TAG(t) << 32 | ((uint64_t)(ticket) + 1))
+#define PLACE_PASSED(place) ((unsigned)((place) >> 52))
+#define PLACE_TAG(place) ((place) >> 32 & 0xfffffu)
+#define PLACE_TICKET(place) ((uint32_t)(place) - 1)
+
+static void stand(struct hugelite_pool *pool, uint32_t ticket, unsigned passed)
 {
     struct hl_ring ring = fresh_ring(pool);
     uint64_t t = atomic_load_explicit(&pool->tickets[ticket], memory_order_relaxed);
 
-    /* With its tag: when it comes to the front, the ticket may be another chunk's. */
-    hl_ring_push(&ring, TICKET_TAG(t) << 32 | ((uint64_t)ticket + 1));
+    hl_ring_push(&ring, PLACE(passed, t, ticket));
+}
+
+void hl_replacement_entered(struct hugelite_pool *pool, uint32_t ticket)
+{
+    stand(pool, ticket, 0);
 }
 
 uint64_t hl_replacement_ghost(struct hugelite_pool *pool)
@@ -188,7 +98,7 @@ bool hl_replacement_is_ghost(const struct hugelite_pool *pool, uint64_t word)
     uint32_t then = (uint32_t)(word >> HL_CHUNK_GHOST_SHIFT);
 
     return hl_chunk_state(word) == HL_CHUNK_EMPTY && then &&
-           now - then <= hl_replacement_limit(pool);
+           now - then <= hl_ticket_limit(pool);
 }
 
 /* ---- sweeping ---------------------------------------------------------------- */
@@ -204,7 +114,9 @@ enum verdict {
 struct visit {
     uint32_t wanting;   /* the chunk that a ticket is sought for, or NO_CHUNK */
     uint32_t first, nr; /* only these chunks may leave */
+    uint32_t places;    /* so many of the fresh ring may still be looked at */
     bool probation;     /* from the fresh ring; else with the hand */
+    unsigned passed;    /* which has passed the chunk over so often */
     bool all;           /* with the hand: also those on probation */
     unsigned excess;    /* by so many a volume is over its share */
 };
@@ -227,15 +139,20 @@ static enum verdict look_at_resident(struct hugelite_pool *pool, uint32_t ticket
                                      uint64_t word, const struct visit *visit,
                                      struct hl_victim *victim)
 {
-    uint32_t chunk = TICKET_CHUNK(t);
+    uint32_t chunk = HL_TICKET_CHUNK(t);
     bool fresh = word & HL_CHUNK_FRESH;
     uint64_t next = age(word);
 
     if (chunk - visit->first >= visit->nr)
         return USED;
-    if (ticket < hl_replacement_limit(pool)) {
+    if (ticket < hl_ticket_limit(pool)) {
         if (visit->probation ? !fresh : fresh && !visit->all)
             return USED;
+        /* Somebody is about to come to it, when those have left whom he has behind him. */
+        if (visit->probation && (word & HL_CHUNK_AHEAD) && visit->passed < PASSES) {
+            stand(pool, ticket, visit->passed + 1);
+            return USED;
+        }
         if (next != word) {
             bool done = atomic_compare_exchange_strong_explicit(
                 &pool->words[chunk], &word, next, memory_order_relaxed, memory_order_relaxed);
@@ -260,52 +177,27 @@ static enum verdict look_at_resident(struct hugelite_pool *pool, uint32_t ticket
 static enum verdict look_at(struct hugelite_pool *pool, uint32_t ticket,
                             const struct visit *visit, struct hl_victim *victim)
 {
-    uint64_t t = atomic_load_explicit(&pool->tickets[ticket], memory_order_acquire);
-    uint32_t chunk = TICKET_CHUNK(t);
-    uint64_t word;
-    bool belongs_here = false;
+    struct hl_ticket_sight sight;
 
-    if (t == 0)
-        return FREE;
-    if (chunk >= pool->nr_words) {
-        hl_replacement_free(pool, ticket, t);
-        return FREE;
-    }
-    /* The filler claims the word first and takes the ticket then, and gives the
-     * ticket back before it gives up the word: so a ticket whose word does not
-     * know of it is nobody's. */
-    word = atomic_load_explicit(&pool->words[chunk], memory_order_acquire);
-    switch (hl_chunk_state(word)) {
-    case HL_CHUNK_RESIDENT:
-        if (hl_chunk_ticket(word) == ticket)
-            return look_at_resident(pool, ticket, t, word, visit, victim);
-        break;
-
-    case HL_CHUNK_FILLING:
-        /* The one that we are filling has no ticket yet: one that names it is of an
-         * earlier life, and to wait for it would be to wait for ourselves. */
-        belongs_here = chunk != visit->wanting && HL_OWNER_MEMBER(word) == TICKET_MEMBER(t);
-        /* fall through */
-    case HL_CHUNK_EVICTING:
-        if (chunk != visit->wanting && hl_chunk_claim_orphan(pool, chunk, word)) {
-            *victim = (struct hl_victim){ chunk, ticket, t, word };
-            return VICTIM;
-        }
-        if (belongs_here || hl_chunk_state(word) == HL_CHUNK_EVICTING)
-            return MOVING;
-        break;
-
-    case HL_CHUNK_EMPTY:
+    switch (hl_ticket_look(pool, ticket, visit->wanting, &sight)) {
+    case HL_TICKET_RESIDENT:
+        return look_at_resident(pool, ticket, sight.ticket, sight.chunk, visit, victim);
+    case HL_TICKET_ORPHAN:
+        *victim = (struct hl_victim){ HL_TICKET_CHUNK(sight.ticket), ticket, sight.ticket,
+                                      sight.chunk };
+        return hl_chunk_claim_orphan(pool, victim->chunk, sight.chunk) ? VICTIM : MOVING;
+    case HL_TICKET_MOVING:
+        return MOVING;
+    case HL_TICKET_FREE:
         break;
     }
-    hl_replacement_free(pool, ticket, t);
     return FREE;
 }
 
 /* How many tickets a sweep frees ahead of need: so few, since half of them are empty on the average. */
 static unsigned sweep_batch(const struct hugelite_pool *pool)
 {
-    unsigned batch = hl_replacement_limit(pool) / 64;
+    unsigned batch = hl_ticket_limit(pool) / HL_AHEAD_OF_NEED;
 
     if (batch > HL_VICTIMS)
         return HL_VICTIMS;
@@ -315,7 +207,7 @@ static unsigned sweep_batch(const struct hugelite_pool *pool)
 /* How many chunks may be on probation. */
 static uint32_t probation(const struct hugelite_pool *pool)
 {
-    uint32_t nr = hl_replacement_limit(pool) / 8;
+    uint32_t nr = hl_ticket_limit(pool) / HL_PROBATION;
 
     return nr ? nr : 1;
 }
@@ -324,11 +216,22 @@ static uint32_t probation(const struct hugelite_pool *pool)
 static uint32_t top(const struct hugelite_pool *pool)
 {
     uint32_t at = atomic_load_explicit(&pool->control->top, memory_order_relaxed);
-    uint32_t limit = hl_replacement_limit(pool);
+    uint32_t limit = hl_ticket_limit(pool);
 
     if (at > pool->nr_tickets)
         return pool->nr_tickets;
     return at > limit ? at : limit;
+}
+
+/* Never too low because of us: what lies beyond is seldom looked at. */
+static void raise_top(struct hugelite_pool *pool, uint32_t to)
+{
+    uint32_t at = atomic_load_explicit(&pool->control->top, memory_order_relaxed);
+
+    while (at < to && !atomic_compare_exchange_weak_explicit(&pool->control->top, &at, to,
+                                                             memory_order_relaxed,
+                                                             memory_order_relaxed))
+        ;
 }
 
 static uint32_t move_hand(struct hugelite_pool *pool)
@@ -338,33 +241,44 @@ static uint32_t move_hand(struct hugelite_pool *pool)
 }
 
 /* The first on probation, when there are too many. */
-static bool next_fresh(struct hugelite_pool *pool, uint32_t *ret_ticket)
+static bool next_fresh(struct hugelite_pool *pool, struct visit *visit, uint32_t *ret_ticket)
 {
     struct hl_ring ring = fresh_ring(pool);
-    uint64_t hint;
+    uint64_t place;
 
-    while (hl_ring_length(&ring) > probation(pool) && hl_ring_pop(&ring, &hint)) {
-        *ret_ticket = (uint32_t)hint - 1;
+    while (visit->places && hl_ring_length(&ring) > probation(pool) &&
+           hl_ring_pop(&ring, &place)) {
+        visit->places--;
+        visit->passed = PLACE_PASSED(place);
+        *ret_ticket = PLACE_TICKET(place);
         if (*ret_ticket < pool->nr_tickets &&
-            TICKET_TAG(atomic_load_explicit(&pool->tickets[*ret_ticket],
-                                            memory_order_relaxed)) == hint >> 32)
+            HL_TICKET_TAG(atomic_load_explicit(&pool->tickets[*ret_ticket],
+                                               memory_order_relaxed)) == PLACE_TAG(place))
             return true;
     }
     return false;
+}
+
+/* Each of the ring's once, then the hand. */
+static uint32_t places(const struct hugelite_pool *pool)
+{
+    struct hl_ring ring = fresh_ring(pool);
+
+    return hl_ring_length(&ring);
 }
 
 static uint32_t next_ticket(struct hugelite_pool *pool, struct visit *visit)
 {
     uint32_t ticket;
 
-    visit->probation = !visit->all && next_fresh(pool, &ticket);
+    visit->probation = !visit->all && next_fresh(pool, visit, &ticket);
     return visit->probation ? ticket : move_hand(pool);
 }
 
 /* Those above the limit, whether they are used or not.  Returns how many are left: held, or on the move. */
 static uint32_t drain(struct hugelite_pool *pool)
 {
-    uint32_t limit = hl_replacement_limit(pool), end = top(pool), left = 0;
+    uint32_t limit = hl_ticket_limit(pool), end = top(pool), left = 0;
     struct visit visit = { .wanting = NO_CHUNK, ALL_CHUNKS };
     struct hl_victim victims[HL_VICTIMS];
     unsigned nr = 0;
@@ -393,7 +307,7 @@ static void drain_now_and_then(struct hugelite_pool *pool)
 {
     uint64_t now;
 
-    if (top(pool) <= hl_replacement_limit(pool))
+    if (top(pool) <= hl_ticket_limit(pool))
         return;
     now = hl_now_ns();
     if (now - atomic_load_explicit(&pool->drained_ns, memory_order_relaxed) < HELD_NS)
@@ -402,24 +316,32 @@ static void drain_now_and_then(struct hugelite_pool *pool)
         atomic_store_explicit(&pool->drained_ns, now, memory_order_relaxed);
 }
 
-/* The hand does not move while there are many on probation, and the ring of free ones may have lost some: so each
- * sweep looks at a few in turn, for nothing but that. */
-static void find_lost(struct hugelite_pool *pool, uint32_t wanting)
+static void find(struct hugelite_pool *pool, uint32_t ticket, uint32_t wanting)
 {
     struct visit visit = { .wanting = wanting }; /* nobody may leave */
-    uint32_t limit = hl_replacement_limit(pool);
     struct hl_victim victim;
+    enum verdict verdict = look_at(pool, ticket, &visit, &victim);
 
-    for (unsigned i = 0; i < LOST_LOOK; i++) {
-        uint32_t ticket = (uint32_t)(atomic_fetch_add_explicit(&pool->lost_hand, 1,
-                                                               memory_order_relaxed) % limit);
-        enum verdict verdict = look_at(pool, ticket, &visit, &victim);
+    if (verdict == FREE)
+        hl_ticket_offer(pool, ticket);
+    else if (verdict == VICTIM) /* an orphan */
+        hl_chunk_evict(pool, &victim, 1);
+    else if (ticket >= top(pool))
+        raise_top(pool, ticket + 1);
+}
 
-        if (verdict == FREE)
-            offer(pool, ticket);
-        else if (verdict == VICTIM) /* an orphan */
-            hl_chunk_evict(pool, &victim, 1);
-    }
+/* The hand does not move while there are many on probation, and the ring of free ones may have lost some: so each
+ * sweep looks at a few in turn, for nothing but that.  And at one that should not be in use, but may be: who took it
+ * died, or a drain was overtaken by two resizes. */
+static void find_lost(struct hugelite_pool *pool, uint32_t wanting)
+{
+    uint64_t at = atomic_fetch_add_explicit(&pool->lost_hand, 1, memory_order_relaxed);
+    uint32_t limit = hl_ticket_limit(pool), beyond = pool->nr_tickets - limit;
+
+    for (unsigned i = 0; i < LOST_LOOK; i++)
+        find(pool, (uint32_t)((LOST_LOOK * at + i) % limit), wanting);
+    if (beyond)
+        find(pool, limit + (uint32_t)(at % beyond), wanting);
 }
 
 /* Come by until a batch is free.  Returns how many tickets became, or were, free; *ret_moving: whether
@@ -432,6 +354,7 @@ static unsigned sweep(struct hugelite_pool *pool, struct visit *visit, bool *ret
     struct hl_victim victims[HL_VICTIMS];
 
     *ret_moving = false;
+    visit->places = places(pool);
     drain_now_and_then(pool);
     find_lost(pool, visit->wanting);
     for (uint64_t step = 0; step < ROUNDS * (uint64_t)round && free < batch; step++) {
@@ -443,8 +366,8 @@ static unsigned sweep(struct hugelite_pool *pool, struct visit *visit, bool *ret
         switch (look_at(pool, ticket, visit, &victims[nr])) {
         case FREE:
             /* Nobody knows of it, or it would be gone before we come round. */
-            if (!visit->probation && !own && ticket < hl_replacement_limit(pool)) {
-                offer(pool, ticket);
+            if (!visit->probation && !own && ticket < hl_ticket_limit(pool)) {
+                hl_ticket_offer(pool, ticket);
                 free++;
             }
             break;
@@ -469,59 +392,6 @@ static unsigned sweep(struct hugelite_pool *pool, struct visit *visit, bool *ret
 
 /* ---- taking -------------------------------------------------------------------- */
 
-static bool take_one(struct hugelite_pool *pool, uint64_t mine, uint32_t ticket)
-{
-    uint64_t none = 0;
-
-    if (ticket >= hl_replacement_limit(pool) ||
-        !atomic_compare_exchange_strong_explicit(&pool->tickets[ticket], &none, mine,
-                                                 memory_order_acq_rel, memory_order_relaxed))
-        return false;
-    /* Either we see here that the limit has fallen, or who lets it fall sees our ticket. */
-    atomic_thread_fence(memory_order_seq_cst);
-    if (ticket < hl_replacement_limit(pool))
-        return true;
-    hl_replacement_give(pool, ticket);
-    return false;
-}
-
-static bool take_free(struct hugelite_pool *pool, uint64_t mine, uint32_t *ret_ticket)
-{
-    struct hl_ring ring = free_ring(pool);
-    uint64_t hint;
-
-    while (hl_ring_pop(&ring, &hint)) {
-        *ret_ticket = (uint32_t)hint - 1;
-        if (take_one(pool, mine, *ret_ticket))
-            return true;
-    }
-    return false;
-}
-
-/* Without the ring, which may be damaged, or emptied by others each time. */
-static bool take_any(struct hugelite_pool *pool, uint64_t mine, uint32_t *ret_ticket)
-{
-    for (uint32_t ticket = 0; ticket < hl_replacement_limit(pool); ticket++)
-        if (take_one(pool, mine, ticket)) {
-            *ret_ticket = ticket;
-            return true;
-        }
-    return false;
-}
-
-/* How many tickets the chunks of a volume have. */
-static uint32_t count_tickets(const struct hugelite_pool *pool, uint32_t first, uint32_t nr)
-{
-    uint32_t count = 0;
-
-    for (uint32_t i = 0; i < pool->nr_tickets; i++) {
-        uint64_t t = atomic_load_explicit(&pool->tickets[i], memory_order_relaxed);
-
-        count += t && TICKET_CHUNK(t) - first < nr;
-    }
-    return count;
-}
-
 /* How many of a volume's own must leave for its next; HL_VICTIMS at a time. */
 static unsigned over_share(struct hugelite_pool *pool, const struct hl_slot *slot)
 {
@@ -529,7 +399,7 @@ static unsigned over_share(struct hugelite_pool *pool, const struct hl_slot *slo
 
     if (!share)
         return 0;
-    has = count_tickets(pool, slot->first, slot->capacity);
+    has = hl_ticket_count(pool, slot->first, slot->capacity);
     if (has < share)
         return 0;
     return has - share < HL_VICTIMS ? has - share + 1 : HL_VICTIMS;
@@ -538,7 +408,7 @@ static unsigned over_share(struct hugelite_pool *pool, const struct hl_slot *slo
 int hl_replacement_take(struct hugelite_pool *pool, const struct hl_slot *slot, uint32_t chunk,
                         uint64_t patience_ns, uint32_t *ret_ticket)
 {
-    uint64_t mine = make_ticket(pool, chunk);
+    uint64_t mine = hl_ticket_make(pool, chunk);
     uint64_t deadline_ns = 0;
     unsigned fruitless = 0;
     bool moving, over = false;
@@ -551,8 +421,8 @@ int hl_replacement_take(struct hugelite_pool *pool, const struct hl_slot *slot, 
         if (over) {
             visit.first = slot->first;
             visit.nr = slot->capacity;
-        } else if (take_free(pool, mine, ret_ticket) ||
-                   (round >= ROUNDS_RING && take_any(pool, mine, ret_ticket))) {
+        } else if (hl_ticket_take(pool, mine, ret_ticket) ||
+                   (round >= ROUNDS_RING && hl_ticket_take_any(pool, mine, ret_ticket))) {
             return 0;
         }
         if (sweep(pool, &visit, &moving))
@@ -573,7 +443,7 @@ int hl_replacement_take(struct hugelite_pool *pool, const struct hl_slot *slot, 
         return hl_error(EBUSY, "pool '%s': all %llu bytes of the volume's share are in use", pool->dir,
                         (unsigned long long)slot->share << HL_CHUNK_SHIFT);
     return hl_error(EBUSY, "pool '%s': all %llu bytes of the budget are in use", pool->dir,
-                    (unsigned long long)hl_replacement_limit(pool) << HL_CHUNK_SHIFT);
+                    (unsigned long long)hl_ticket_limit(pool) << HL_CHUNK_SHIFT);
 }
 
 /* ---- room ------------------------------------------------------------------------ */
@@ -585,13 +455,13 @@ static bool next_is_unused(struct hugelite_pool *pool)
     uint32_t ticket = move_hand(pool);
     uint64_t t = atomic_load_explicit(&pool->tickets[ticket], memory_order_acquire), word, next;
 
-    if (!t && ticket < hl_replacement_limit(pool)) {
-        offer(pool, ticket);
+    if (!t && ticket < hl_ticket_limit(pool)) {
+        hl_ticket_offer(pool, ticket);
         return true;
     }
-    if (!t || TICKET_CHUNK(t) >= pool->nr_words)
+    if (!t || HL_TICKET_CHUNK(t) >= pool->nr_words)
         return false;
-    word = atomic_load_explicit(&pool->words[TICKET_CHUNK(t)], memory_order_relaxed);
+    word = atomic_load_explicit(&pool->words[HL_TICKET_CHUNK(t)], memory_order_relaxed);
     if (hl_chunk_state(word) != HL_CHUNK_RESIDENT || hl_chunk_ticket(word) != ticket)
         return false;
     /* What has just come has a round. */
@@ -599,7 +469,7 @@ static bool next_is_unused(struct hugelite_pool *pool)
            : word & HL_CHUNK_FRESH    ? word & ~(uint64_t)HL_CHUNK_FRESH
                                       : age(word);
     if (next != word)
-        atomic_compare_exchange_strong_explicit(&pool->words[TICKET_CHUNK(t)], &word, next,
+        atomic_compare_exchange_strong_explicit(&pool->words[HL_TICKET_CHUNK(t)], &word, next,
                                                 memory_order_relaxed, memory_order_relaxed);
     return next == word;
 }
@@ -609,7 +479,6 @@ bool hl_replacement_has_room(struct hugelite_pool *pool, uint32_t nr_chunks)
 {
     uint64_t full = atomic_load_explicit(&pool->full_until_ns, memory_order_relaxed);
     uint32_t pause = atomic_load_explicit(&pool->room_pause, memory_order_relaxed);
-    struct hl_ring free = free_ring(pool);
     bool unused;
 
     /* A full pool mostly stays so, and an early read is over in a few microseconds. */
@@ -619,11 +488,11 @@ bool hl_replacement_has_room(struct hugelite_pool *pool, uint32_t nr_chunks)
     }
     if (full && hl_now_ns() < full)
         return false;
-    if (hl_ring_length(&free) > sweep_batch(pool))
+    if (hl_ticket_offered(pool) > sweep_batch(pool))
         return true;
     unused = next_is_unused(pool);
-    pause = (uint32_t)(TOUCHES_A_ROUND * (uint64_t)nr_chunks / hl_replacement_limit(pool));
-    atomic_store_explicit(&pool->room_pause, pause > ROOM_PAUSE ? pause : ROOM_PAUSE,
+    pause = (uint32_t)(HL_TOUCHES_A_ROUND * (uint64_t)nr_chunks / hl_ticket_limit(pool));
+    atomic_store_explicit(&pool->room_pause, pause > HL_ROOM_PAUSE ? pause : HL_ROOM_PAUSE,
                           memory_order_relaxed);
     return unused;
 }
@@ -648,7 +517,7 @@ bool hl_replacement_is_held(const struct hugelite_pool *pool)
 int hl_replacement_shrink(struct hugelite_pool *pool, uint32_t chunk, bool *ret_moving)
 {
     uint64_t round = top(pool) + HL_VICTIMS, steps = ROUNDS * round;
-    struct visit visit = { .wanting = NO_CHUNK, ALL_CHUNKS };
+    struct visit visit = { .wanting = NO_CHUNK, ALL_CHUNKS, .places = places(pool) };
     struct hl_victim victim;
 
     *ret_moving = false;
@@ -663,7 +532,7 @@ int hl_replacement_shrink(struct hugelite_pool *pool, uint32_t chunk, bool *ret_
         verdict = look_at(pool, ticket, &visit, &victim);
         if (verdict == VICTIM && hl_chunk_evict(pool, &victim, 1))
             return 0;
-        *ret_moving |= verdict == MOVING && TICKET_CHUNK(t) != chunk;
+        *ret_moving |= verdict == MOVING && HL_TICKET_CHUNK(t) != chunk;
     }
     return hl_error(EBUSY, "pool '%s': its file system has no free page and nothing can be evicted",
                     pool->dir);
@@ -673,15 +542,8 @@ int hl_replacement_shrink(struct hugelite_pool *pool, uint32_t chunk, bool *ret_
 
 uint32_t hl_replacement_resize(struct hugelite_pool *pool, uint32_t limit)
 {
-    uint32_t old = hl_replacement_limit(pool), end = top(pool);
-    struct hl_control *control = pool->control;
-
-    /* First the larger one, so that no ticket is in use beyond it. */
-    atomic_store_explicit(&control->top, limit > end ? limit : end, memory_order_relaxed);
-    atomic_store_explicit(&control->limit, limit, memory_order_relaxed);
-    atomic_thread_fence(memory_order_seq_cst); /* take_one(), offer() */
-    for (uint32_t ticket = old; ticket < limit; ticket++)
-        if (!atomic_load_explicit(&pool->tickets[ticket], memory_order_relaxed))
-            offer(pool, ticket);
+    /* So that no ticket is in use beyond it. */
+    raise_top(pool, pool->nr_tickets);
+    hl_ticket_set_limit(pool, limit);
     return drain(pool);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * replacement.h - who leaves.  Each resident chunk occupies one ticket; as many are given out as the budget
- * has chunks.
+ * replacement.h - who leaves.  Each resident chunk occupies one ticket (tickets.h).
  */
 #ifndef HL_REPLACEMENT_H
 #define HL_REPLACEMENT_H
@@ -12,11 +11,13 @@
 struct hugelite_pool;
 struct hl_slot;
 
-/* All tickets of a new pool are free. */
-void hl_replacement_begin(struct hugelite_pool *pool);
+/* Of the budget: one chunk of so many may be on probation, and one is freed ahead of need. */
+enum { HL_PROBATION = 8, HL_AHEAD_OF_NEED = 64 };
 
-/* The budget of the moment in chunks. */
-uint32_t hl_replacement_limit(const struct hugelite_pool *pool);
+/* Who waits with a fill until there is room looks at one chunk of the pool now and then: so often that the
+ * average chunk of his volume is touched so many times while all of the pool are looked at; and
+ * after so many touches at least. */
+enum { HL_TOUCHES_A_ROUND = 4, HL_ROOM_PAUSE = 15 };
 
 /* Another budget, of nr_tickets at most.  When it is smaller, chunks leave at once.  Returns how many
  * are left that are held, or on the move: these go when a sweep comes by.  Under the pool lock. */
@@ -48,21 +49,8 @@ void hl_replacement_note_full(struct hugelite_pool *pool);
 void hl_replacement_note_held(struct hugelite_pool *pool);
 bool hl_replacement_is_held(const struct hugelite_pool *pool);
 
-/* Give a ticket back: of a fill that failed. */
-void hl_replacement_give(struct hugelite_pool *pool, uint32_t ticket);
-
 /* Evict something, whatever the tickets say: the file system has no free page for this chunk.
  * 0, or -EBUSY when nothing can go; *ret_moving: others are being filled or evicted. */
 int hl_replacement_shrink(struct hugelite_pool *pool, uint32_t chunk, bool *ret_moving);
-
-/* Make the ticket that a chunk has ours: of a chunk that we hold EVICTING, and whose evictor
- * died before it did harm.  False when there is none. */
-bool hl_replacement_adopt(struct hugelite_pool *pool, uint32_t chunk, uint32_t *ret_ticket);
-
-/* The ticket of a chunk whose volume is taken down. */
-void hl_replacement_forget(struct hugelite_pool *pool, uint32_t ticket, uint32_t chunk);
-
-/* Free a ticket if it still is this word; used by whoever evicted its chunk. */
-void hl_replacement_free(struct hugelite_pool *pool, uint32_t ticket, uint64_t word);
 
 #endif

@@ -30,6 +30,7 @@
 #include "source.h"
 #include "state.h"
 #include "sys.h"
+#include "tickets.h"
 #include "volume.h"
 #include "wanted.h"
 
@@ -117,7 +118,7 @@ static bool is_to_be_had(const struct hl_volume *volume, uint32_t index)
 
 static bool is_cold(const struct hl_volume *volume)
 {
-    uint32_t most = hl_replacement_limit(volume->pool), nr = 0;
+    uint32_t most = hl_ticket_limit(volume->pool), nr = 0;
 
     if (most > volume->nr_chunks)
         most = volume->nr_chunks;
@@ -167,7 +168,7 @@ static bool load_warm(struct hl_party *party)
     uint32_t resident = 0;
 
     warm->nr = hl_wanted_load(party->state, volume->source->name_key, volume->nr_chunks,
-                              hl_replacement_limit(volume->pool), &warm->list);
+                              hl_ticket_limit(volume->pool), &warm->list);
     if (warm->nr)
         warm->place = calloc(volume->nr_chunks, sizeof *warm->place);
     for (uint32_t i = 0; warm->place && i < warm->nr; i++) {
@@ -393,7 +394,7 @@ static struct hl_party *make_party(struct hl_volume *volume)
     }
     if (party->state->catalog)
         party->wanted = hl_wanted_new(party->state, volume->source->name_key, volume->nr_chunks,
-                                      hl_replacement_limit(volume->pool), is_cold(volume));
+                                      hl_ticket_limit(volume->pool), is_cold(volume));
     return party;
 }
 

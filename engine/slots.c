@@ -160,17 +160,14 @@ again:
     return true;
 }
 
-/* Take a volume down that no live reader has open.  Each step can be repeated. */
-static int retire(struct hugelite_pool *pool, struct hl_slot *slot, uint64_t deadline_ns)
+/* Nobody has it mapped.  Punched first, as the pages of a file without a name stay
+ * for as long as somebody has it open, such as a child that was forked by a reader. */
+static int remove_image(struct hugelite_pool *pool, const struct hl_slot *slot)
 {
     char name[HL_IMAGE_NAME_BYTES];
-    uint32_t first, capacity;
-    int fd, rc;
+    int fd;
 
-    atomic_store_explicit(&slot->state, HL_SLOT_DYING, memory_order_release);
     hl_slot_image_name(pool, slot, name);
-    /* Nobody has it mapped.  Punched first, as the pages of a file without a name stay
-     * for as long as somebody has it open, such as a child that was forked by a reader. */
     fd = hl_sys.openat(pool->dir_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0);
     if (fd >= 0) {
         hl_image_punch(fd, 0, slot->capacity);
@@ -179,6 +176,19 @@ static int retire(struct hugelite_pool *pool, struct hl_slot *slot, uint64_t dea
     if (hl_sys.unlinkat(pool->dir_fd, name, 0) < 0 && errno != ENOENT)
         return hl_error(errno, "pool '%s': cannot remove image %s: %s", pool->dir, name,
                         strerror(errno));
+    return 0;
+}
+
+/* Take a volume down that no live reader has open.  Each step can be repeated. */
+static int retire(struct hugelite_pool *pool, struct hl_slot *slot, uint64_t deadline_ns)
+{
+    uint32_t first, capacity;
+    int rc;
+
+    atomic_store_explicit(&slot->state, HL_SLOT_DYING, memory_order_release);
+    rc = pool->alone ? 0 : remove_image(pool, slot);
+    if (rc < 0)
+        return rc;
     if (hl_slot_place(pool, slot, &first, &capacity)) {
         for (uint32_t i = 0; i < capacity; i++) {
             rc = hl_chunk_forget(pool, first + i, deadline_ns);
@@ -312,7 +322,7 @@ static int make_slot(struct hugelite_pool *pool, const struct hl_codec *codec, u
     memcpy(slot->key, source->key, sizeof slot->key);
     memcpy(slot->name_key, source->name_key, sizeof slot->name_key);
     snprintf(slot->source, sizeof slot->source, "%s", source->name);
-    rc = make_image(pool, slot);
+    rc = pool->alone ? 0 : make_image(pool, slot);
     if (rc < 0)
         return rc;
     for (uint32_t i = 0; i < capacity; i++)

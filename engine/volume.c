@@ -333,8 +333,8 @@ static int refuse_pointer(const struct hugelite_volume *vol)
 {
     if (vol->pool->dead)
         return refuse_dead(vol);
-    return hl_error(EPERM, "%s: can be read, but not be mapped: %s", vol->volume->source->name,
-                    vol->pool->uncached_why);
+    return hl_error(vol->pool->alone ? ENOSPC : EPERM, "%s: can be read, but not be mapped: %s",
+                    vol->volume->source->name, vol->pool->uncached_why);
 }
 
 static void unpin(struct hugelite_volume *vol, unsigned p)

@@ -18,7 +18,7 @@ static inline void held_await_crew(struct hugelite_pool *pool)
 
     while (busy) {
         if (test_now() > until)
-            test_fail(__FILE__, __LINE__, "the crew is at work after 20 s");
+            test_fail(__FILE__, __LINE__, "the crew is at work after %d s", TEST_HANG_S);
         test_sleep_ms(1);
         hl_lock(&pool->crew.lock);
         busy = false;

@@ -30,7 +30,7 @@ bool sk_is_root(const char *path, uint32_t page);
 /* Is the scout, of whatever process, at work? */
 bool sk_is_out(struct hugelite_volume *vol);
 
-/* Wait until it has come back, and what it brought is in the disk tier; fail after 20 s. */
+/* Wait until it has come back, and what it brought is in the disk tier; fail after TEST_HANG_S. */
 void sk_await_back(struct hugelite_volume *vol);
 
 /* Read eight pages here and there, beginning at a page: then the reader is taken for one who looks

@@ -100,7 +100,7 @@ const char *stop_err_name(int err);
 void stop_hold_reads(void);
 void stop_resume_reads(void);
 
-/* Wait until so many of them do wait; fail after 20 s. */
+/* Wait until so many of them do wait; fail after TEST_HANG_S. */
 void stop_await_held(unsigned nr);
 
 /* Answer this many of the next UFFDIO_COPY calls with EAGAIN and nothing done,

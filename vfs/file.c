@@ -321,6 +321,9 @@ static const char *lack(int rc)
         return "the pool has no room for another volume";
     case ENOMEM:
         return "not enough memory to open a volume";
+    case EMFILE:
+    case ENFILE:
+        return "too many files are open";
     case ETIMEDOUT:
         return "the pool does not answer";
     case ENOENT:
@@ -569,6 +572,7 @@ static int fetch_failed(struct hl_file *file, int rc)
     case EBADMSG: /* xRead names the frame if it is this page's */
     case EBUSY:
     case EMFILE:
+    case ENOMEM:
     case ERANGE:
     case ETIMEDOUT:
         return SQLITE_OK;

@@ -83,7 +83,7 @@ inline check()
     assert(STATE(word[1]) != RESIDENT || (ticket[TICKET(word[1])] != 0 && CHUNK_OF(ticket[TICKET(word[1])]) == 1 && page[1]))
 }
 
-/* replacement.c:hl_replacement_free: compare and swap of the very word. */
+/* tickets.c:hl_ticket_free: compare and swap of the very word. */
 inline free_ticket(i, seen)
 {
     d_step {
@@ -95,7 +95,7 @@ inline free_ticket(i, seen)
     }
 }
 
-/* replacement.c:hl_replacement_take, one try: any ticket that is free.  Sets mine. */
+/* tickets.c:take_one: any ticket that is free.  Sets mine. */
 inline take()
 {
     mine = NONE;
@@ -106,7 +106,7 @@ inline take()
     fi
 }
 
-/* chunk.c:put_back; replacement.c:hl_replacement_adopt.  The word is EVICTING, and ours. */
+/* chunk.c:put_back; tickets.c:hl_ticket_adopt.  The word is EVICTING, and ours. */
 inline put_back()
 {
     if

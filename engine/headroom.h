@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * headroom.h - how much more memory this process may use before its cgroup is full.
+ */
+#ifndef HL_HEADROOM_H
+#define HL_HEADROOM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Bytes that the memory cgroup of this process, and those above it, have left, what the kernel
+ * can take back (cached files) counted as left.  UINT64_MAX: nothing limits them, or nothing is
+ * known. */
+uint64_t hl_headroom_bytes(void);
+
+/* The same, as this directory says (/proc/self). */
+uint64_t hl_headroom_of(const char *proc);
+
+/* May so many bytes of small pages become resident?  Some are left then, still. */
+bool hl_headroom_has(uint64_t bytes);
+
+/* Find out where to look: when a pool is opened, since the other calls may not allocate. */
+void hl_headroom_settle(void);
+
+#endif
