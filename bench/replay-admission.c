@@ -75,6 +75,16 @@ bool admission_has_earned(const struct admission *admission, const struct visit 
            *count_of(admission, visit) >= admission->options.earns / 2;
 }
 
+/* As how many early reads one counts. */
+static uint16_t weight(const struct admission *admission, const struct visit *visit, bool interior)
+{
+    if (!interior)
+        return 1;
+    if (admission->options.kept)
+        return 0;
+    return !admission->options.apart || !visit->leaves ? 1 + admission->options.interior : 1;
+}
+
 /* One early read; does it earn the chunk its place? */
 static bool earns(struct admission *admission, const struct visit *visit, bool room, bool interior)
 {
@@ -83,13 +93,18 @@ static bool earns(struct admission *admission, const struct visit *visit, bool r
     uint16_t *counts = admission->counts + (size_t)table * nr_chunks;
     unsigned window = nr_chunks * admission->options.window;
 
-    counts[visit->chunk] += interior ? 1 + admission->options.interior : 1;
+    counts[visit->chunk] += weight(admission, visit, interior);
     if (!room && ++admission->totals[table] >= window) {
         admission->totals[table] = 0;
         for (uint32_t i = 0; i < nr_chunks; i++)
             counts[i] /= 2;
     }
     return counts[visit->chunk] >= (room ? PRICE_RAW : admission->options.earns);
+}
+
+void admission_filled(struct admission *admission, const struct visit *visit)
+{
+    *count_of(admission, visit) = 0;
 }
 
 uint32_t admission_early_reads(struct admission *admission, const struct visit *visit, bool room)

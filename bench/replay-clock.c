@@ -54,7 +54,7 @@ static void lru_fill(struct policy *policy, uint32_t chunk)
 }
 
 const struct policy_ops lru_ops = { "lru", sizeof(struct ring), ring_open, lru_hit, NULL, lru_fill,
-                                    ring_close };
+                                    ring_close, NULL };
 
 /* ---- CLOCK ----------------------------------------------------------------- */
 
@@ -75,7 +75,7 @@ static void clock_fill(struct policy *policy, uint32_t chunk)
 }
 
 const struct policy_ops clock_ops = { "clock", sizeof(struct ring), ring_open, policy_use, NULL,
-                                      clock_fill, ring_close };
+                                      clock_fill, ring_close, NULL };
 
 /* ---- SIEVE ----------------------------------------------------------------- */
 
@@ -97,7 +97,7 @@ static void sieve_fill(struct policy *policy, uint32_t chunk)
 }
 
 const struct policy_ops sieve_ops = { "sieve", sizeof(struct ring), ring_open, policy_use, NULL,
-                                      sieve_fill, ring_close };
+                                      sieve_fill, ring_close, NULL };
 
 /* ---- 2-random --------------------------------------------------------------- */
 
@@ -154,4 +154,4 @@ static void pair_fill(struct policy *policy, uint32_t chunk)
 }
 
 const struct policy_ops random2_ops = { "2-random", sizeof(struct pair), pair_open, pair_hit, NULL,
-                                        pair_fill, pair_close };
+                                        pair_fill, pair_close, NULL };

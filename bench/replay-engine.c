@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * replay-engine.c - what engine/replacement.c does: S3-FIFO over tickets.  A newcomer is on probation
- * unless it has earned its place, and what a scan touches is not marked; the others a hand goes round.
+ * unless it has earned its place, and what a scan touches is not marked; the others a hand goes round.  The
+ * numbers are the engine's own.
  *
  * Entry point: engine_ops.  See also: engine/replacement.c.
  */
@@ -9,9 +10,11 @@
 
 #include <stdlib.h>
 
+#include "chunk.h"
+#include "replacement.h"
 #include "replay.h"
 
-enum { LIVES = 3, PROBATION = 8, BATCH = 16 }; /* the latter two: of that many tickets, one */
+enum { LIVES = HL_CHUNK_LIVES / HL_CHUNK_LIFE };
 
 struct engine {
     struct policy policy;
@@ -19,7 +22,7 @@ struct engine {
     uint32_t *ticket_of; /* by chunk */
     bool *fresh, *used;  /* by chunk */
     uint32_t *left;      /* by chunk: number of the eviction, 0 = none */
-    uint32_t evictions, hand;
+    uint32_t evictions, hand, pause;
     struct link *links;
     struct queue probation;
     struct link *free_links; /* by ticket */
@@ -41,7 +44,9 @@ static bool engine_open(struct policy *policy)
     if (!e->tickets || !e->free_links || !e->ticket_of || !e->fresh || !e->used || !e->left ||
         !e->links)
         return false;
-    policy->ahead = policy->capacity / BATCH < BATCH ? policy->capacity / BATCH : BATCH;
+    policy->ahead = policy->capacity / HL_AHEAD_OF_NEED;
+    if (policy->ahead > HL_VICTIMS)
+        policy->ahead = HL_VICTIMS;
     policy->ahead = policy->ahead ? policy->ahead : 1;
     e->probation = queue_of(e->links);
     e->free = queue_of(e->free_links);
@@ -67,10 +72,15 @@ static void engine_close(struct policy *policy)
 
 static void engine_hit(struct policy *policy, uint32_t chunk)
 {
-    bool marks = policy->options.every || !policy->trace->visits[policy->now].again;
+    const struct visit *visit = &policy->trace->visits[policy->now];
+    struct engine *e = (struct engine *)policy;
 
-    if (marks && !policy->sequential)
-        ((struct engine *)policy)->used[chunk] = true;
+    if ((visit->again && !policy->options.every) || policy->sequential)
+        return;
+    /* As touch_first() does: an interior page shows only while the chunk is not marked. */
+    if (policy->options.interior && visit->interiors && !e->used[chunk])
+        policy->spared[chunk] = true;
+    e->used[chunk] = true;
 }
 
 static void evict(struct engine *e, uint32_t chunk)
@@ -90,10 +100,8 @@ static bool age(struct engine *e, uint32_t chunk)
             e->policy.count[chunk]++;
         return false;
     }
-    if (e->policy.count[chunk]) {
-        e->policy.count[chunk]--;
+    if (policy_take_life(&e->policy, chunk))
         return false;
-    }
     evict(e, chunk);
     return true;
 }
@@ -111,7 +119,7 @@ static bool look_at_probation(struct engine *e)
 static void sweep(struct engine *e)
 {
     uint32_t capacity = e->policy.capacity;
-    uint32_t probation = capacity / PROBATION ? capacity / PROBATION : 1;
+    uint32_t probation = capacity / HL_PROBATION ? capacity / HL_PROBATION : 1;
 
     for (uint32_t freed = 0; freed < e->policy.ahead;) {
         uint32_t chunk;
@@ -141,9 +149,46 @@ static void engine_fill(struct policy *policy, uint32_t chunk)
     policy->count[chunk] = policy->earned || known;
     e->used[chunk] = false;
     e->fresh[chunk] = !policy->earned;
-    if (!policy->earned)
+    if (policy->options.follow && policy->followed)
+        e->fresh[chunk] = false;
+    if (e->fresh[chunk])
         queue_push(&e->probation, chunk);
 }
 
+/* The next that the hand comes by has not been used for some time. */
+static bool next_is_unused(struct engine *e)
+{
+    uint32_t chunk = e->tickets[e->hand++ % e->policy.capacity];
+
+    if (chunk == NONE)
+        return true;
+    if (e->used[chunk]) {
+        e->used[chunk] = false;
+        if (e->policy.count[chunk] < LIVES)
+            e->policy.count[chunk]++;
+    } else if (!e->fresh[chunk] && !policy_take_life(&e->policy, chunk)) {
+        return true;
+    }
+    if (e->fresh[chunk])
+        queue_remove(&e->probation, chunk);
+    e->fresh[chunk] = false;
+    return false;
+}
+
+static bool engine_room(struct policy *policy, uint32_t reads)
+{
+    struct engine *e = (struct engine *)policy;
+    uint32_t pause = HL_TOUCHES_A_ROUND * policy->trace->nr_chunks / policy->capacity;
+
+    if (e->free.length > policy->ahead)
+        return true;
+    if (e->pause > reads) {
+        e->pause -= reads;
+        return false;
+    }
+    e->pause = pause > HL_ROOM_PAUSE ? pause : HL_ROOM_PAUSE;
+    return next_is_unused(e);
+}
+
 const struct policy_ops engine_ops = { "engine", sizeof(struct engine), engine_open, engine_hit,
-                                       NULL, engine_fill, engine_close };
+                                       NULL, engine_fill, engine_close, engine_room };

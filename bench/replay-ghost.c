@@ -105,7 +105,7 @@ static void s3fifo_fill(struct policy *policy, uint32_t chunk)
 }
 
 const struct policy_ops s3fifo_ops = { "s3fifo", sizeof(struct ghostly), ghostly_open, policy_use,
-                                       NULL, s3fifo_fill, ghostly_close };
+                                       NULL, s3fifo_fill, ghostly_close, NULL };
 
 /* ---- ARC ------------------------------------------------------------------ */
 
@@ -183,4 +183,4 @@ static void arc_fill(struct policy *policy, uint32_t chunk)
 }
 
 const struct policy_ops arc_ops = { "arc", sizeof(struct ghostly), ghostly_open, arc_hit, NULL,
-                                    arc_fill, ghostly_close };
+                                    arc_fill, ghostly_close, NULL };

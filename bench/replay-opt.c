@@ -88,7 +88,7 @@ static void opt_fill(struct policy *policy, uint32_t chunk)
 }
 
 const struct policy_ops opt_ops = { "opt", sizeof(struct opt), opt_open, opt_hit, opt_wants,
-                                    opt_fill, opt_close };
+                                    opt_fill, opt_close, NULL };
 
 /* ---- the best fixed set ------------------------------------------------------ */
 
@@ -148,4 +148,4 @@ static bool fixed_wants(struct policy *policy, uint32_t chunk)
 }
 
 const struct policy_ops fixed_ops = { "fixed", sizeof(struct fixed), fixed_open, fixed_hit,
-                                      fixed_wants, policy_enter, fixed_close };
+                                      fixed_wants, policy_enter, fixed_close, NULL };

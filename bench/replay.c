@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "admission.h"
 #include "replay.h"
 
 enum {
@@ -56,8 +57,10 @@ static const struct variant variants[] = {
     { "s3fifo-2bit-every", &s3fifo_ops, { .bits = 2, S3FIFO, .every = true } },
     { "s3fifo-2bit-interior", &s3fifo_ops, { .bits = 2, S3FIFO, .interior = true } },
     { "2q-2bit", &s3fifo_ops, { .bits = 2, .promote = 8, .small = 10, .ghost = 90 } },
-    { "engine", &engine_ops, { .every = true } },
-    { "engine-visit", &engine_ops, { .every = false } },
+    { "engine", &engine_ops, { .bits = 2 } },
+    { "engine-every", &engine_ops, { .bits = 2, .every = true } },
+    { "engine-interior", &engine_ops, { .bits = 2, .interior = true } },
+    { "engine-follow", &engine_ops, { .bits = 2, .follow = true } },
     { "arc", &arc_ops, { .bits = 0 } },
     { "fixed", &fixed_ops, { .bits = 0 } },
     { "opt-pass", &opt_ops, { .pass = true } },
@@ -73,8 +76,10 @@ static const struct {
     { "all", { .earns = 0 } },
     { "12-own", { .earns = 12, .window = 1 } },
     { "12", { .earns = 12, .window = 1, .shared = true } },
-    { "16", { .earns = 16, .window = 1, .shared = true } },
-    { "12-int", { .earns = 12, .window = 1, .shared = true, .interior = 3 } },
+    { "16", { .earns = HL_EARNS, .window = 1, .shared = true } },
+    { "16-int", { .earns = HL_EARNS, .window = 1, .shared = true, .interior = 3 } },
+    { "16-apart", { .earns = HL_EARNS, .window = 1, .shared = true, .interior = 3, .apart = true } },
+    { "16-kept", { .earns = HL_EARNS, .window = 1, .shared = true, .kept = true } },
 };
 
 enum { NR_ADMISSIONS = sizeof admissions / sizeof *admissions };
@@ -85,10 +90,18 @@ struct outcome {
     uint64_t visits, misses, fills, early_reads;
 };
 
+static bool has_room(struct policy *policy, uint32_t reads)
+{
+    if (policy->ops->room)
+        return policy->ops->room(policy, reads);
+    return policy->nr_resident + policy->ahead < policy->capacity;
+}
+
 static void play_visit(struct policy *policy, struct admission *admission,
                        const struct visit *visit, struct outcome *outcome)
 {
     uint32_t touches = visit->leaves + visit->interiors, early;
+    uint32_t spared = admission->options.kept ? visit->interiors : 0;
 
     outcome->visits += !visit->again;
     policy->sequential = admission_is_sequential(admission, visit);
@@ -97,17 +110,18 @@ static void play_visit(struct policy *policy, struct admission *admission,
         return;
     }
     outcome->misses += !visit->again;
-    early = admission_early_reads(admission, visit,
-                                  policy->nr_resident + policy->ahead < policy->capacity);
+    early = admission_early_reads(admission, visit, has_room(policy, touches));
     if (early > touches || (policy->ops->wants && !policy->ops->wants(policy, visit->chunk))) {
-        outcome->early_reads += touches;
+        outcome->early_reads += touches - spared;
         return;
     }
     /* Who goes on reading page by page has missed already; from whom a chunk was taken has not. */
     outcome->misses += visit->again && !admission->options.earns;
-    outcome->early_reads += early;
+    outcome->early_reads += early > spared ? early - spared : 0;
     outcome->fills++;
     policy->earned = admission_has_earned(admission, visit);
+    admission_filled(admission, visit);
+    policy->followed = !policy->sequential && early > 1 && early < touches;
     policy->ops->fill(policy, visit->chunk);
     if (policy->options.every && touches > early + 1)
         policy->ops->hit(policy, visit->chunk);

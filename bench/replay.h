@@ -46,6 +46,7 @@ struct policy_options {
     bool every;         /* each page touched counts, not each visit */
     bool pass;          /* may leave a chunk out, whose pages are then read one by one */
     bool interior;      /* a chunk whose interior pages were touched is spared once more */
+    bool follow;        /* engine: what is read page by page needs no probation, unless it is a scan */
 };
 
 struct policy {
@@ -57,6 +58,7 @@ struct policy {
     size_t now;           /* number of the visit */
     bool sequential;      /* which goes through chunk after chunk */
     bool earned;          /* which fills a chunk that was read early before */
+    bool followed;        /* page by page, so that it was filled */
     bool *resident;       /* by chunk */
     uint8_t *count;       /* by chunk: uses, up to what its bits hold */
     bool *spared;         /* by chunk: has an interior page's life to lose */
@@ -71,6 +73,8 @@ struct policy_ops {
     bool (*wants)(struct policy *policy, uint32_t chunk); /* NULL: always */
     void (*fill)(struct policy *policy, uint32_t chunk); /* makes room first */
     void (*close)(struct policy *policy);
+    /* Is there a place that nobody needs, who goes on to read so many pages?  NULL: a free one. */
+    bool (*room)(struct policy *policy, uint32_t reads);
 };
 
 extern const struct policy_ops lru_ops, clock_ops, sieve_ops, random2_ops, s3fifo_ops, arc_ops,
@@ -94,6 +98,8 @@ struct admission_options {
     unsigned earns;  /* reads of its pages, one by one, that earn a chunk its place; 0 = fill at once */
     unsigned window; /* counts are halved when as many times as there are chunks have come */
     unsigned interior; /* an interior page counts for so many more */
+    bool apart;      /* only one whose leaf is in another chunk */
+    bool kept;       /* interior pages are read early once and never again: they cost and count nothing */
     bool shared;     /* one table for all readers, not one for each */
 };
 
@@ -119,6 +125,9 @@ void admission_see(struct admission *admission, const struct visit *visit);
 /* Does it go through chunk after chunk?  Has its chunk been read early about half as often as it takes? */
 bool admission_is_sequential(const struct admission *admission, const struct visit *visit);
 bool admission_has_earned(const struct admission *admission, const struct visit *visit);
+
+/* The chunk is filled: the place of its count is needed. */
+void admission_filled(struct admission *admission, const struct visit *visit);
 
 /* A visit to a chunk that is not resident: pages read one by one before it is filled; more than the visit
  * has when it is not. */

@@ -85,7 +85,7 @@ misses 47 lru
 # The engine's: who was used during the probation stays, and a scan passes him by.
 lookups 0 1 0 1 $(seq 2 20) 0 1 >"$trace"
 counts 8
-misses 21 engine engine-visit
+misses 21 engine engine-every
 misses 23 lru
 
 # A chunk that is visited by one reader without a break has been used once.
