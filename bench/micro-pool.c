@@ -11,6 +11,8 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/userfaultfd.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +23,7 @@
 #include <unistd.h>
 
 #include "micro.h"
+#include "sys.h"
 
 #ifndef UFFD_USER_MODE_ONLY
 #define UFFD_USER_MODE_ONLY 1
@@ -211,22 +214,23 @@ static void uffdio_copy_chunk(struct gbench *g)
 static void fill(struct gbench *g)
 {
     double *fills = malloc(SAMPLES * sizeof *fills), *limits = malloc(SAMPLES * sizeof *limits);
-    unsigned chunk = TURN, nr = 0;
+    unsigned turn = TURN, nr = 0;
     int64_t bytes = 0;
 
     if (!fills || !limits || !open_scratch(g))
         goto out;
     while (gbench_loop(g, 1)) {
+        unsigned chunk = turn * 5 % TURN; /* one after the other, the crew would fill ahead */
         const void *data;
         double start, filled, limit;
 
-        if (chunk == TURN) {
+        if (turn == TURN) {
             if (hugelite_pool_evict(pool, source, NULL) < 0) {
                 gbench_fail(g, "%s", hugelite_error());
                 goto out;
             }
             punch_scratch();
-            chunk = 0;
+            turn = 0;
         }
         start = gbench_now();
         if (hugelite_volume_fetch(volume, (uint64_t)chunk * CHUNK, 4096, &data) < 0) {
@@ -249,7 +253,7 @@ static void fill(struct gbench *g)
             fills[nr] = filled;
             limits[nr++] = limit;
         }
-        chunk++;
+        turn++;
         bytes += CHUNK;
     }
     punch_scratch();
@@ -359,6 +363,152 @@ static void minor_fault_second_process(struct gbench *g)
     }
 }
 
+/* ---- a filler that is killed -------------------------------------------- */
+
+enum { TAKEOVERS = 200 };
+
+/* In the filler: its first read of the source comes to an end, and it goes no further. */
+static ssize_t read_and_stop(int fd, void *bytes, size_t length, off_t offset)
+{
+    ssize_t n = pread(fd, bytes, length, offset);
+
+    if (length >= 4096) {
+        if (write(1, "", 1) != 1)
+            _exit(1);
+        for (;;)
+            pause();
+    }
+    return n;
+}
+
+static int stop_main(char **argv)
+{
+    struct hugelite_pool_opts opts = { .size = sizeof opts, .existing = 1 };
+    const void *data;
+
+    if (hugelite_pool_open(argv[1], &opts, &pool) < 0
+        || hugelite_volume_open(pool, argv[2], &volume) < 0)
+        return 1;
+    hl_sys.pread = read_and_stop;
+    hugelite_volume_fetch(volume, (uint64_t)atoi(argv[3]) * CHUNK, 4096, &data);
+    return 1;
+}
+
+/* A process in the middle of a fill of a chunk. */
+static pid_t start_filler(unsigned chunk)
+{
+    char number[16], ready;
+    int pipes[2];
+    pid_t pid;
+
+    snprintf(number, sizeof number, "%u", chunk);
+    if (pipe2(pipes, O_CLOEXEC) < 0 || (pid = fork()) < 0)
+        return -1;
+    if (pid == 0) {
+        dup2(pipes[1], 1);
+        execl("/proc/self/exe", "micro-pool", "--stop", micro.pool_dir, source, number, NULL);
+        _exit(127);
+    }
+    close(pipes[1]);
+    if (read(pipes[0], &ready, 1) != 1) {
+        waitpid(pid, NULL, 0);
+        pid = -1;
+    }
+    close(pipes[0]);
+    return pid;
+}
+
+struct waiter {
+    unsigned chunk;
+    _Atomic bool begun;
+    double ended;
+    int rc;
+};
+
+static void *wait_for_chunk(void *arg)
+{
+    struct waiter *w = arg;
+    const void *data;
+
+    w->begun = true;
+    w->rc = hugelite_volume_fetch(volume, (uint64_t)w->chunk * CHUNK, 4096, &data);
+    w->ended = gbench_now();
+    if (w->rc == 0)
+        hugelite_volume_release(volume, data);
+    return NULL;
+}
+
+/* Seconds from the kill to the waiter's answer; < 0: broken. */
+static double take_over(unsigned chunk, double waits)
+{
+    struct waiter w = { .chunk = chunk };
+    pid_t pid = start_filler(chunk);
+    pthread_t thread;
+    double until, killed;
+
+    if (pid < 0 || pthread_create(&thread, NULL, wait_for_chunk, &w) != 0)
+        return -1;
+    while (!w.begun)
+        ;
+    until = gbench_now() + waits;
+    while (gbench_now() < until)
+        ;
+    killed = gbench_now();
+    kill(pid, SIGKILL);
+    pthread_join(thread, NULL);
+    waitpid(pid, NULL, 0);
+    return w.rc == 0 ? w.ended - killed : -1;
+}
+
+static int64_t slow_us;            /* what a read of a source takes longer, as a disk would */
+
+static ssize_t read_slowly(int fd, void *bytes, size_t length, off_t offset)
+{
+    if (slow_us && length >= 4096)
+        usleep((useconds_t)slow_us);
+    return pread(fd, bytes, length, offset);
+}
+
+/* A process is killed in the middle of a fill while another waits for it, since a part of the time
+ * that a fill takes.  The time is from the kill to the bytes, so the kernel's work of ending the process is in
+ * it.  fills = median in times of a fill, with nobody in the way, measured beside. */
+static void takeover(struct gbench *g)
+{
+    static double times[TAKEOVERS], fills[TAKEOVERS];
+    uint64_t random = 88172645463325252u;
+    unsigned nr = 0;
+
+    slow_us = gbench_arg(g, 0);
+    hl_sys.pread = read_slowly;
+    while (gbench_loop(g, 1)) {
+        unsigned chunk = 2 * nr % MICRO_CHUNKS;
+        const void *data;
+        double start, usual;
+
+        if (hugelite_pool_evict(pool, source, NULL) < 0)
+            break;
+        start = gbench_now();
+        if (hugelite_volume_fetch(volume, (uint64_t)(chunk ^ 32) * CHUNK, 4096, &data) < 0)
+            break;
+        usual = gbench_now() - start;
+        hugelite_volume_release(volume, data);
+        start = take_over(chunk, usual * (double)(micro_xorshift(&random) % 1000) / 1000);
+        if (start < 0)
+            break;
+        gbench_set_time(g, start);
+        times[nr % TAKEOVERS] = start;
+        fills[nr++ % TAKEOVERS] = usual;
+    }
+    hl_sys.pread = pread;
+    if (nr < TAKEOVERS) {
+        gbench_fail(g, "a takeover failed: %s", hugelite_error());
+        return;
+    }
+    gbench_counter(g, "fills", micro_median(times, TAKEOVERS) / micro_median(fills, TAKEOVERS));
+    gbench_counter(g, "p95_us", 1e6 * times[TAKEOVERS * 95 / 100]); /* sorted by now */
+    gbench_counter(g, "fill_us", 1e6 * fills[TAKEOVERS / 2]);
+}
+
 /* ---- all ---------------------------------------------------------------- */
 
 static int run(int argc, char **argv)
@@ -376,6 +526,10 @@ static int run(int argc, char **argv)
           .iterations = 20 },
         { .name = "BM_minor_fault_second_process/2MiB", .fn = minor_fault_second_process,
           .manual_time = true, .iterations = 20 },
+        { .name = "BM_takeover/2MiB", .fn = takeover, .unit = "us", .manual_time = true,
+          .arg_names = { "slow_us" }, .args = { 0 }, .iterations = TAKEOVERS },
+        { .name = "BM_takeover/2MiB", .fn = takeover, .unit = "us", .manual_time = true,
+          .arg_names = { "slow_us" }, .args = { 1000 }, .iterations = TAKEOVERS },
     };
     int rc;
 
@@ -401,5 +555,7 @@ int main(int argc, char **argv)
 {
     if (argc == 5 && !strcmp(argv[1], "--touch"))
         return touch_main(argv + 1);
+    if (argc == 5 && !strcmp(argv[1], "--stop"))
+        return stop_main(argv + 1);
     return micro_main(argc, argv, run);
 }

@@ -163,7 +163,7 @@ void bench_format_value(char *out, size_t room, double value, bool is_rate)
     if (is_rate)
         snprintf(out, room, value < 99950 ? "%.1f k" : "%.0f k", value / 1e3);
     else if (value < 1e-3)
-        snprintf(out, room, "%.0f us", value * 1e6);
+        snprintf(out, room, value < 1e-5 ? "%.2f us" : "%.0f us", value * 1e6);
     else if (value < 1)
         snprintf(out, room, value < 0.1 ? "%.2f ms" : "%.1f ms", value * 1e3);
     else
@@ -323,6 +323,7 @@ void bench_report_table(const struct bench_config *config, const struct bench_re
     bench_report_cold_table(config, r);
     bench_report_pack_table(config, r);
     bench_report_remote_table(config, r);
+    bench_report_pressure_table(config, r);
     if (config->mmap_bytes && config->mmap_bytes < config->db_bytes)
         printf("note: this SQLite maps at most %s of a file; the rest it reads with pread\n",
                hl_units_bytes(bytes, config->mmap_bytes));
@@ -461,5 +462,6 @@ void bench_report_json(const struct bench_config *config, const struct bench_res
     bench_report_cold_json(&json, config, r);
     bench_report_pack_json(&json, r);
     bench_report_remote_json(&json, config, r);
+    bench_report_pressure_json(&json, config, r);
     hl_json_close(&json, '}');
 }

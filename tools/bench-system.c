@@ -35,23 +35,29 @@
 #define SMALL_POOL_MIN_CHUNKS 16u
 
 #define BIT(group) (1u << BENCH_G_##group)
-#define ALL_GROUPS (((1u << BENCH_NR_GROUPS) - 1) & ~BENCH_REMOTE_GROUPS)
+#define ALL_GROUPS \
+    (((1u << BENCH_NR_GROUPS) - 1) & ~BENCH_REMOTE_GROUPS & ~BENCH_PRESSURE_GROUPS)
 #define PLAIN (BENCH_WARM_GROUPS | BIT(FRESH))
+#define MMAP_GROUPS (PLAIN | BIT(COLD_LOOKUP) | BIT(ANALYTIC) | BIT(ZIPF) | BIT(UNIFORM) \
+                     | BIT(CORES) | BIT(READERS))
 
 const struct bench_system bench_systems[BENCH_NR_SYSTEMS] = {
-    [BENCH_STOCK] = { "stock", "stock", PLAIN | BIT(COLD_LOOKUP), PLAIN | BIT(COLD_LOOKUP) },
-    [BENCH_MMAP] = { "mmap", "stock, immutable, mmap", PLAIN | BIT(COLD_LOOKUP) | BIT(ANALYTIC),
-                     PLAIN | BIT(COLD_LOOKUP) | BIT(ANALYTIC) },
+    [BENCH_STOCK] = { "stock", "stock", PLAIN | BIT(COLD_LOOKUP) | BIT(UNIFORM) | BIT(READERS),
+                      PLAIN | BIT(COLD_LOOKUP) | BIT(UNIFORM) | BIT(READERS) },
+    [BENCH_MMAP] = { "mmap", "stock, immutable, mmap", MMAP_GROUPS, MMAP_GROUPS },
     [BENCH_COPY] = { "copy", "stock, mmap of a hugetlbfs copy", PLAIN, PLAIN },
     [BENCH_CACHE] = { "cache", "stock, immutable, all in its cache", BENCH_WARM_GROUPS, 0 },
-    [BENCH_PREAD] = { "pread", "stock, immutable, pread", PLAIN | BIT(COLD_LOOKUP),
-                      BIT(COLD_LOOKUP) },
-    [BENCH_HUGELITE] = { "hugelite", "hugelite", ALL_GROUPS & ~BIT(PACK),
-                         ALL_GROUPS & ~BIT(PACK) },
+    [BENCH_PREAD] = { "pread", "stock, immutable, pread",
+                      PLAIN | BIT(COLD_LOOKUP) | BIT(ZIPF) | BIT(UNIFORM),
+                      BIT(COLD_LOOKUP) | BIT(ZIPF) | BIT(UNIFORM) },
+    [BENCH_HUGELITE] = { "hugelite", "hugelite",
+                         (ALL_GROUPS & ~BIT(PACK)) | BIT(CORES) | BIT(READERS),
+                         (ALL_GROUPS & ~BIT(PACK)) | BIT(CORES) | BIT(READERS) },
     [BENCH_ZST] = { "zst", "hugelite, compressed", ALL_GROUPS & ~BIT(ANALYTIC),
                     BIT(COLD_SCAN) | BIT(COLD_LOOKUP) | BIT(PACK) },
-    [BENCH_SMALL] = { "small", "hugelite, a pool of a quarter", BIT(COLD_LOOKUP),
-                      BIT(COLD_LOOKUP) },
+    [BENCH_SMALL] = { "small", "hugelite, a pool of a quarter",
+                      BIT(COLD_LOOKUP) | BIT(ZIPF) | BIT(UNIFORM) | BIT(BESIDE),
+                      BIT(COLD_LOOKUP) | BIT(ZIPF) | BIT(UNIFORM) | BIT(BESIDE) },
     [BENCH_NOHEAP] = { "noheap", "hugelite, usual heap", BIT(ANALYTIC), BIT(ANALYTIC) },
     [BENCH_UNPACK] = { "unpack", "zstd -d, then stock with mmap", BIT(COLD_SCAN), BIT(COLD_SCAN) },
     [BENCH_SQUASHFS] = { "squashfs", "squashfs, stock with mmap", BIT(COLD_SCAN) | BIT(COLD_LOOKUP),
@@ -62,6 +68,7 @@ const struct bench_system bench_systems[BENCH_NR_SYSTEMS] = {
                            BENCH_REMOTE_GROUPS },
     [BENCH_DOWNLOAD] = { "download", "download, then stock with mmap", BIT(REMOTE_SCAN),
                          BIT(REMOTE_SCAN) },
+    [BENCH_RANDOM] = { "random", "stock, mmap, MADV_RANDOM", BIT(ZIPF), BIT(ZIPF) },
 };
 
 bool bench_takes_part(const struct bench_config *config, unsigned system, enum bench_group group,
@@ -206,9 +213,12 @@ int bench_dir_make(const char *parent, char ret_dir[PATH_MAX])
 void bench_cleanup(struct bench_config *config)
 {
     char *const dirs[] = { config->huge_dir, config->shm_dir, config->work_dir, config->db_dir,
+                           config->group_dir,
                            config->pool_made ? config->pool : NULL };
 
     bench_children_kill();
+    if (config->group_dir[0])
+        bench_group_remove(config);
     bench_origin_stop(config->origin);
     config->origin = NULL;
     bench_packed_cleanup(config);
@@ -326,6 +336,25 @@ int bench_job_look_at_page_cache(const struct bench_config *config, uint64_t arg
     return 0;
 }
 
+/* Dirty pages cannot be dropped: a database just made is written first. */
+int bench_job_drop_page_cache(const struct bench_config *config, uint64_t arg,
+                              struct bench_reply *reply)
+{
+    int fd = open(config->db, O_RDONLY | O_CLOEXEC), rc;
+
+    if (fd < 0 || fdatasync(fd) < 0)
+        return bench_fail(reply, errno, "%s: %s", config->db, strerror(errno));
+    rc = posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+    if (rc)
+        return bench_fail(reply, rc, "%s: %s", config->db, strerror(rc));
+    close(fd);
+    if (bench_job_look_at_page_cache(config, arg, reply) < 0)
+        return reply->rc;
+    return reply->resident_bytes < config->db_bytes / 100
+           ? 0 : bench_fail(reply, EBUSY, "%s: %" PRIu64 " bytes stayed in the page cache",
+                            config->db, reply->resident_bytes);
+}
+
 /* hugetlbfs has no write(2) and only whole pages: the copy goes in through a
  * mapping, and zeros follow the last page of the database.  (SQLite takes the
  * length from the header.)  Without MAP_NORESERVE, so that a lack of pages is an
@@ -375,6 +404,7 @@ static int find_volume(struct hugelite_pool *pool, const char *source,
             reply->resident_bytes = volumes[i].resident_bytes;
             reply->frames_decoded = volumes[i].frames_decoded;
             reply->early_reads = volumes[i].early_reads;
+            reply->evictions = volumes[i].evictions;
             free(volumes);
             return 0;
         }
@@ -517,7 +547,7 @@ int bench_system_open(const struct bench_config *config, enum bench_system_id sy
         return bench_fail(reply, EIO, "%s: %s", uri, sqlite3_errmsg(*ret_db));
 
     if (system == BENCH_MMAP || system == BENCH_COPY || system == BENCH_UNPACK
-        || system == BENCH_SQUASHFS || system == BENCH_DOWNLOAD) {
+        || system == BENCH_SQUASHFS || system == BENCH_DOWNLOAD || system == BENCH_RANDOM) {
         if (pragma(*ret_db, "mmap_size", INT64_MAX, &mapped, reply) < 0)
             return reply->rc;
         reply->mapped_bytes = (uint64_t)mapped;
@@ -783,6 +813,7 @@ int bench_systems_prepare(struct bench_config *config)
         remotes = 1;                    /* cold: one after the other */
     config->remote_budget = (chunks * remotes + POOL_SPARE_CHUNKS / 2) * HUGELITE_CHUNK_BYTES;
     pool_chunks += remotes ? chunks * remotes + POOL_SPARE_CHUNKS : 0;
+    pool_chunks += wanted(config, BENCH_SMALL) ? chunks / 4 + POOL_SPARE_CHUNKS / 2 : 0;
     free = config->huge_free = find_huge_mount(NULL, mount);
     if (pool_chunks) {
         rc = place_pool(config, mount, &free, pool_chunks + POOL_SPARE_CHUNKS);
@@ -811,6 +842,8 @@ int bench_systems_prepare(struct bench_config *config)
         goto failed;
     if (wanted(config, BENCH_CACHE))
         limit_caches(config);
+    if (config->groups & (BIT(ZIPF) | BIT(READERS)))
+        bench_group_prepare(config);
     return 0;
 
 failed:

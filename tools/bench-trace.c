@@ -7,12 +7,11 @@
  * What the trace is good for, and its format, are in bench/README.md ("Replacement").
  *
  * Entry points: bench_trace_workload, bench_trace.
- * See also: bench-trace-vfs.c (writes), bench/replay.c (reads).
+ * See also: bench-trace-vfs.c (writes), bench-zipf.c (which rows), bench/replay.c (reads).
  */
 #include <config.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -30,8 +29,6 @@ enum {
     HOT_MOVES = 16,         /* in a trace, each by half its length */
     ELSEWHERE = 10,         /* one range of so many is outside of it */
 };
-
-#define THETA 0.99
 
 enum role { NOBODY, ZIPF, SHUFFLED, UNIFORM, SCAN, RANGE };
 
@@ -51,12 +48,6 @@ static const struct workload workloads[] = {
     { "volumes", ZIPF, SCAN, 2 },
 };
 
-/* Ranks by Zipf: Gray et al., "Quickly generating billion-record synthetic databases". */
-struct zipf {
-    uint64_t nr;
-    double zeta, eta, alpha;
-};
-
 struct reader {
     enum role role;
     sqlite3 *db;
@@ -68,7 +59,7 @@ struct reader {
 struct run {
     const struct bench_config *config;
     struct bench_recorder recorder;
-    struct zipf zipf, hot_zipf;
+    struct bench_zipf zipf, hot_zipf;
     uint64_t touches; /* in all */
     struct reader readers[BENCH_MAX_READERS];
 };
@@ -79,30 +70,6 @@ int bench_trace_workload(const char *name)
         if (!strcmp(workloads[i].name, name))
             return (int)i;
     return -1;
-}
-
-static struct zipf zipf_of(uint64_t nr)
-{
-    struct zipf z = { .nr = nr, .alpha = 1 / (1 - THETA) };
-
-    for (uint64_t i = 1; i <= nr; i++)
-        z.zeta += pow((double)i, -THETA);
-    z.eta = (1 - pow(2.0 / (double)nr, 1 - THETA)) / (1 - (1 + pow(2, -THETA)) / z.zeta);
-    return z;
-}
-
-/* 0 is the most frequent. */
-static uint64_t zipf_rank(const struct zipf *z, uint64_t *state)
-{
-    double u = (double)(bench_xorshift(state) >> 11) * 0x1p-53;
-    uint64_t rank;
-
-    if (u * z->zeta < 1)
-        return 0;
-    if (u * z->zeta < 1 + pow(2, -THETA))
-        return 1 % z->nr;
-    rank = (uint64_t)((double)z->nr * pow(z->eta * u - z->eta + 1, z->alpha));
-    return rank < z->nr ? rank : z->nr - 1;
 }
 
 /* The row that a rank is when neighbours in rank are none in the table.  Two may be one row. */
@@ -124,7 +91,8 @@ static uint64_t range_start(const struct run *run, struct reader *reader)
 
     if (bench_xorshift(&reader->state) % ELSEWHERE == 0)
         return bench_xorshift(&reader->state) % rows;
-    return (move * (hot / 2) + shuffle(zipf_rank(&run->hot_zipf, &reader->state), hot)) % rows;
+    return (move * (hot / 2) + shuffle(bench_zipf_rank(&run->hot_zipf, &reader->state), hot))
+           % rows;
 }
 
 static void bind(const struct run *run, struct reader *reader)
@@ -133,10 +101,10 @@ static void bind(const struct run *run, struct reader *reader)
 
     switch (reader->role) {
     case ZIPF:
-        row = zipf_rank(&run->zipf, &reader->state);
+        row = bench_zipf_rank(&run->zipf, &reader->state);
         break;
     case SHUFFLED:
-        row = shuffle(zipf_rank(&run->zipf, &reader->state), rows);
+        row = shuffle(bench_zipf_rank(&run->zipf, &reader->state), rows);
         break;
     case UNIFORM:
         row = bench_xorshift(&reader->state) % rows;
@@ -261,8 +229,8 @@ static int record(struct run *run, struct bench_reply *reply)
     if (workload->second != NOBODY && nr_readers < 2)
         nr_readers = 2;
     run->touches = (uint64_t)chunks_of(config) * workload->volumes * TOUCHES_A_CHUNK;
-    run->zipf = zipf_of(config->rows);
-    run->hot_zipf = zipf_of(config->rows / HOT_SHARE + 1);
+    run->zipf = bench_zipf_of(config->rows);
+    run->hot_zipf = bench_zipf_of(config->rows / HOT_SHARE + 1);
     if (open_readers(run, workload, nr_readers, reply) < 0)
         return reply->rc;
     /* The schema has been read: the trace begins with the workload. */

@@ -5,7 +5,7 @@
  * readers begin together.
  *
  * Entry points: bench_run_job, bench_worker_start, bench_workers_measure,
- * bench_fresh_measure, bench_children_kill.
+ * bench_fresh_measure, bench_together_start, bench_children_kill.
  * See also: bench-system.c (how each system is opened), bench.c (who calls).
  */
 #include <config.h>
@@ -32,8 +32,9 @@
 #include "heap.h"
 #include "tools.h"
 
-/* All that may live at once: each system's workers, and a set of fresh ones. */
-#define MAX_CHILDREN (BENCH_MAX_READERS * (BENCH_NR_SYSTEMS + 1) + 1)
+/* All that may live at once: each system's workers, and a set of fresh ones, or those that stand
+ * together. */
+#define MAX_CHILDREN (BENCH_MAX_READERS * (BENCH_NR_SYSTEMS + 1) + 1 + BENCH_MAX_TOGETHER)
 
 static struct bench_shared *shared;
 static struct bench_child children[MAX_CHILDREN];
@@ -248,6 +249,53 @@ int bench_run_job(const struct bench_config *config, bench_job *job, uint64_t ar
     return rc;
 }
 
+/* ---- children that do a job together -------------------------------------- */
+
+static int own_fd = -1;
+
+void bench_barrier(void)
+{
+    barrier(own_fd);
+}
+
+_Atomic uint32_t *bench_windows_of(unsigned reader)
+{
+    return shared->windows[reader];
+}
+
+/* It stays when it has answered, for the parent to look at. */
+static void run_job_together(const struct bench_config *config, int fd, int a, int b, void *job)
+{
+    char nothing;
+
+    own_fd = fd;
+    run_job(config, fd, a, b, job);
+    while (recv(fd, &nothing, sizeof nothing, 0) < 0 && errno == EINTR)
+        ;
+}
+
+int bench_together_start(const struct bench_config *config, bench_job *job, const uint64_t *args,
+                         unsigned nr, struct bench_child *ret_children)
+{
+    for (unsigned i = 0; i < nr; i++) {
+        int rc = spawn(config, run_job_together, (int)(args[i] >> 32), (int)(uint32_t)args[i],
+                       &job, &ret_children[i]);
+
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+void bench_together_end(const struct bench_child *those, unsigned nr)
+{
+    for (unsigned i = 0; i < nr; i++)
+        forget(&those[i]);
+    for (unsigned i = 0; i < nr; i++)
+        while (waitpid(those[i].pid, NULL, 0) < 0 && errno == EINTR)
+            ;
+}
+
 /* ---- child: the cases --------------------------------------------------- */
 
 uint64_t bench_xorshift(uint64_t *state)
@@ -443,8 +491,8 @@ int bench_worker_start(const struct bench_config *config, enum bench_system_id s
 }
 
 /* Wait until all stand at the start, let them go, collect what they say. */
-static int start_together(const struct bench_child *workers, unsigned nr,
-                          struct bench_reply *replies)
+int bench_together_measure(const struct bench_child *workers, unsigned nr,
+                           struct bench_reply *replies)
 {
     for (unsigned i = 0; i < nr; i++) {
         memset(&replies[i], 0, sizeof replies[i]);
@@ -469,7 +517,7 @@ int bench_workers_measure(struct bench_child *workers, unsigned nr, enum bench_c
     for (unsigned i = 0; i < nr; i++)
         if (send(workers[i].fd, &which, sizeof which, MSG_NOSIGNAL) < 0)
             return bench_fail(replies, errno, "a process of the benchmark died");
-    return start_together(workers, nr, replies);
+    return bench_together_measure(workers, nr, replies);
 }
 
 /* ---- child: a fresh process --------------------------------------------- */
@@ -561,10 +609,9 @@ int bench_fresh_measure(const struct bench_config *config, enum bench_system_id 
         if (rc < 0)
             return bench_fail(replies, -rc, "fork: %s", strerror(-rc));
     }
-    rc = start_together(fresh, nr, replies);
+    rc = bench_together_measure(fresh, nr, replies);
     if (rc < 0)
         return rc;                      /* the caller ends everything */
-    for (unsigned i = 0; i < nr; i++)
-        finish(&fresh[i]);
+    bench_together_end(fresh, nr);
     return 0;
 }

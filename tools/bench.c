@@ -29,12 +29,13 @@ static const char help[] =
     "      --sql SQL         the statement to measure in FILE\n"
     "      --processes LIST  how many readers at a time (1,2,4)\n"
     "      --systems LIST    of stock,mmap,copy,cache,pread,hugelite,zst,small,noheap,\n"
-    "                        unpack,squashfs,remote,remotezst,download (those that\n"
-    "                        belong to the cases)\n"
+    "                        unpack,squashfs,remote,remotezst,download,random (those\n"
+    "                        that belong to the cases)\n"
     "      --cases LIST      of lookup,transaction,scan,count,fresh,cold, and of\n"
     "                        coldscan,coldlookup,analytic,pack,remotelookup,\n"
-    "                        remotescan,remotecold,remotetail,remotelist; remote is\n"
-    "                        the last five (the first six)\n"
+    "                        remotescan,remotecold,remotetail,remotelist,zipf,uniform,\n"
+    "                        beside,cores,readers; remote is those of that name, and\n"
+    "                        pressure the last five (the first six)\n"
     "      --latency MS      of each response to a remote case (25)\n"
     "      --rate SIZE       of the link, bytes a second, where a remote case moves\n"
     "                        many; 0 is no limit (48M)\n"
@@ -137,7 +138,7 @@ static int parse_systems(struct bench_config *config, const char *text)
 
 static int parse(struct bench_config *config, int argc, char **argv)
 {
-    static const char *const groups[BENCH_NR_GROUPS + 1] = {
+    static const char *const groups[BENCH_NR_GROUPS + 2] = {
         [BENCH_G_LOOKUP] = "lookup", [BENCH_G_TRANSACTION] = "transaction",
         [BENCH_G_SCAN] = "scan", [BENCH_G_COUNT] = "count", [BENCH_G_FRESH] = "fresh",
         [BENCH_G_COLD] = "cold", [BENCH_G_COLD_SCAN] = "coldscan",
@@ -145,7 +146,9 @@ static int parse(struct bench_config *config, int argc, char **argv)
         [BENCH_G_PACK] = "pack", [BENCH_G_REMOTE_LOOKUP] = "remotelookup",
         [BENCH_G_REMOTE_SCAN] = "remotescan", [BENCH_G_REMOTE_COLD] = "remotecold",
         [BENCH_G_REMOTE_TAIL] = "remotetail", [BENCH_G_REMOTE_LIST] = "remotelist",
-        [BENCH_NR_GROUPS] = "remote",
+        [BENCH_G_ZIPF] = "zipf", [BENCH_G_UNIFORM] = "uniform", [BENCH_G_BESIDE] = "beside",
+        [BENCH_G_CORES] = "cores", [BENCH_G_READERS] = "readers",
+        [BENCH_NR_GROUPS] = "remote", [BENCH_NR_GROUPS + 1] = "pressure",
     };
     bool sized = false, chosen = false, named = false, loaded = false;
     double value;
@@ -189,11 +192,13 @@ static int parse(struct bench_config *config, int argc, char **argv)
             named = true;
             break;
         case OPT_CASES:
-            if (parse_names("--cases", optarg, groups, BENCH_NR_GROUPS + 1, &config->groups))
+            if (parse_names("--cases", optarg, groups, BENCH_NR_GROUPS + 2, &config->groups))
                 return 2;
             if (config->groups >> BENCH_NR_GROUPS & 1)
-                config->groups = (config->groups | BENCH_REMOTE_GROUPS)
-                                 & ~(1u << BENCH_NR_GROUPS);
+                config->groups |= BENCH_REMOTE_GROUPS;
+            if (config->groups >> (BENCH_NR_GROUPS + 1) & 1)
+                config->groups |= BENCH_PRESSURE_GROUPS;
+            config->groups &= (1u << BENCH_NR_GROUPS) - 1;
             chosen = true;
             break;
         case OPT_SECONDS:
@@ -460,7 +465,7 @@ static int run_cold(struct plan *plan)
     int rc = 0;
 
     if (config->groups & (1u << BENCH_G_COLD_SCAN | 1u << BENCH_G_COLD_LOOKUP
-                          | BENCH_REMOTE_GROUPS))
+                          | BENCH_REMOTE_GROUPS | BENCH_PRESSURE_GROUPS))
         bench_children_kill();
     if (config->groups >> BENCH_G_COLD_SCAN & 1)
         rc = bench_cold_scans(config, plan->results, reply);
@@ -471,6 +476,8 @@ static int run_cold(struct plan *plan)
         rc = bench_packs(config, plan->results, reply);
     if (rc == 0 && config->groups & BENCH_REMOTE_GROUPS)
         rc = run_remote(plan);
+    if (rc == 0 && config->groups & BENCH_PRESSURE_GROUPS)
+        rc = bench_pressure(config, &plan->results->pressure, reply);
     return rc;
 }
 

@@ -23,6 +23,8 @@ struct bench_origin;
 #define BENCH_PACK_LEVEL "3"      /* of `hugelite pack`, zstd and squashfs */
 #define BENCH_COLD_LOOKUPS 10000u /* of a fresh process on an empty cache */
 #define BENCH_DB_VERSION 2        /* of the content we generate; part of the stamp */
+#define BENCH_MAX_TOGETHER 200    /* processes that do a job together */
+#define BENCH_MAX_SECONDS 3600
 #define BENCH_SLOW_SHARE 0.05     /* of the responses in the case with a slow tail */
 
 enum bench_case {
@@ -45,12 +47,17 @@ enum bench_case {
 enum bench_group { BENCH_G_LOOKUP, BENCH_G_TRANSACTION, BENCH_G_SCAN, BENCH_G_COUNT, BENCH_G_FRESH,
                    BENCH_G_COLD, BENCH_G_COLD_SCAN, BENCH_G_COLD_LOOKUP, BENCH_G_ANALYTIC,
                    BENCH_G_PACK, BENCH_G_REMOTE_LOOKUP, BENCH_G_REMOTE_SCAN, BENCH_G_REMOTE_COLD,
-                   BENCH_G_REMOTE_TAIL, BENCH_G_REMOTE_LIST, BENCH_NR_GROUPS };
+                   BENCH_G_REMOTE_TAIL, BENCH_G_REMOTE_LIST,
+                   BENCH_G_ZIPF, BENCH_G_UNIFORM, BENCH_G_BESIDE, BENCH_G_CORES, BENCH_G_READERS,
+                   BENCH_NR_GROUPS };
 #define BENCH_WARM_GROUPS ((1u << BENCH_G_LOOKUP) | (1u << BENCH_G_TRANSACTION) \
                            | (1u << BENCH_G_SCAN) | (1u << BENCH_G_COUNT))
 #define BENCH_REMOTE_GROUPS ((1u << BENCH_G_REMOTE_LOOKUP) | (1u << BENCH_G_REMOTE_SCAN) \
                              | (1u << BENCH_G_REMOTE_COLD) | (1u << BENCH_G_REMOTE_TAIL) \
                              | (1u << BENCH_G_REMOTE_LIST))
+#define BENCH_PRESSURE_GROUPS ((1u << BENCH_G_ZIPF) | (1u << BENCH_G_UNIFORM) \
+                               | (1u << BENCH_G_BESIDE) | (1u << BENCH_G_CORES) \
+                               | (1u << BENCH_G_READERS))
 
 enum bench_system_id {
     BENCH_STOCK,           /* as anybody opens it */
@@ -67,6 +74,7 @@ enum bench_system_id {
     BENCH_REMOTE,          /* hugelite over the database on our own web server */
     BENCH_REMOTE_ZST,      /* the same, packed */
     BENCH_DOWNLOAD,        /* fetched into a file, then as BENCH_MMAP */
+    BENCH_RANDOM,          /* as BENCH_MMAP, the kernel told that reads are random */
     BENCH_NR_SYSTEMS,
 };
 
@@ -134,6 +142,9 @@ struct bench_reply {
     double first_seconds;  /* before the open to the first row */
     double mean[BENCH_NR_WINDOWS]; /* of single lookups */
     uint64_t requests, rounds; /* as the origin saw them; one after the other */
+    /* of cases under pressure */
+    uint64_t misses;       /* reads that the cache did not answer */
+    uint64_t evictions;
 };
 
 struct bench_config {
@@ -171,6 +182,9 @@ struct bench_config {
     struct bench_packed packing;
     char unpacked[PATH_MAX], squashfs_image[PATH_MAX], squashfs_mount[PATH_MAX];
     char small_pool[PATH_MAX];
+    char group_dir[PATH_MAX]; /* our memory cgroup, "" = none */
+    char group_why[320];   /* why there is none */
+    bool group_unified;    /* it is of version 2 */
     struct bench_origin *origin; /* NULL = not needed */
     char remote_url[2][PATH_MAX]; /* the database; the packed one */
     char remote_pool[PATH_MAX], state_dir[PATH_MAX], downloaded[PATH_MAX];
@@ -254,6 +268,39 @@ struct bench_remote {
     struct bench_remote_list lists[BENCH_NR_SYSTEMS];
 };
 
+/* Lookups by several processes for a time. */
+struct bench_load {
+    struct bench_series rate;      /* per second, of all together */
+    struct bench_series worst;     /* the worst one-second window against the mean */
+    struct bench_series reads;     /* that the cache did not answer, for each lookup */
+    struct bench_series evictions; /* of the pool, from its beginning */
+};
+
+/* What runs beside lookups. */
+enum bench_beside { BENCH_BY_NOTHING, BENCH_BY_STOCK, BENCH_BY_HUGELITE, BENCH_NR_BESIDES };
+
+struct bench_beside_load {
+    struct bench_series median, p99, rate, reads;
+    struct bench_series scanned;   /* by the other, rows per second */
+};
+
+/* Many processes that have opened the database. */
+struct bench_crowd {
+    struct bench_series memory;    /* of the processes together */
+    struct bench_series pool;      /* of the pool's files */
+    struct bench_series cached;    /* the part of it that is data */
+};
+
+struct bench_pressure {
+    struct bench_load zipf[BENCH_MAX_COUNTS][BENCH_NR_SYSTEMS];
+    struct bench_load uniform[BENCH_MAX_COUNTS][BENCH_NR_SYSTEMS];
+    uint64_t limit;                /* of zipf: bytes for each system */
+    uint64_t limit_beside_pool;    /* of that, what hugelite's processes have but for the pool */
+    struct bench_beside_load beside[BENCH_NR_BESIDES];
+    struct bench_series one[BENCH_NR_SYSTEMS], all[BENCH_NR_SYSTEMS]; /* processors */
+    struct bench_crowd crowd[BENCH_NR_SYSTEMS];
+};
+
 struct bench_results {
     /* by case, by entry of --processes (0 for the fresh ones), by system */
     struct bench_series series[BENCH_NR_CASES][BENCH_MAX_COUNTS][BENCH_NR_SYSTEMS];
@@ -266,6 +313,7 @@ struct bench_results {
     struct bench_rate_series rates;
     struct bench_series programs[BENCH_NR_PROGRAMS]; /* seconds */
     struct bench_remote remote;
+    struct bench_pressure pressure;
 };
 
 /* ---- processes (bench-worker.c) ----------------------------------------- */
@@ -275,9 +323,10 @@ struct bench_child {
     int fd;                /* its end of the conversation; -1 = none */
 };
 
-/* Shared by all processes: the start signal. */
+/* Shared by all processes. */
 struct bench_shared {
     _Atomic uint32_t go;   /* counts starts; children sleep on it */
+    _Atomic uint32_t windows[BENCH_MAX_READERS][BENCH_MAX_SECONDS]; /* lookups in each second */
 };
 
 int bench_processes_init(void);
@@ -303,6 +352,17 @@ int bench_workers_measure(struct bench_child *workers, unsigned nr, enum bench_c
 /* nr fresh processes do a case together; replies[nr]. */
 int bench_fresh_measure(const struct bench_config *config, enum bench_system_id system,
                         unsigned nr, enum bench_case which, struct bench_reply *replies);
+
+/* nr children, at most BENCH_MAX_TOGETHER, that run job(config, args[i], reply), which calls
+ * bench_barrier() once, when it is ready to be measured.  Then let them go, and collect what they say;
+ * they stay until they are ended.  After a failure bench_children_kill() is what ends them. */
+int bench_together_start(const struct bench_config *config, bench_job *job, const uint64_t *args,
+                         unsigned nr, struct bench_child *ret_children);
+void bench_barrier(void);
+int bench_together_measure(const struct bench_child *children, unsigned nr,
+                           struct bench_reply *replies);
+void bench_together_end(const struct bench_child *children, unsigned nr);
+_Atomic uint32_t *bench_windows_of(unsigned reader);
 
 /* What children share that run a statement of their own. */
 const char *bench_case_sql(const struct bench_config *config, enum bench_case which);
@@ -354,6 +414,7 @@ void bench_cleanup(struct bench_config *config);
 /* arg: enum bench_system_id */
 bench_job bench_job_pool_evict, bench_job_pool_stat, bench_job_read_file;
 bench_job bench_job_look_at_page_cache;
+bench_job bench_job_drop_page_cache; /* what of the database is in it */
 
 /* ---- the packed database and its peers (bench-packed.c) ------------------ */
 
@@ -427,6 +488,46 @@ void bench_report_remote_table(const struct bench_config *config,
                                const struct bench_results *results);
 void bench_report_remote_json(struct hl_json *json, const struct bench_config *config,
                               const struct bench_results *results);
+
+/* ---- keys (bench-zipf.c) -------------------------------------------------- */
+
+struct bench_zipf {
+    uint64_t nr;
+    double zeta, eta, alpha;
+};
+
+struct bench_zipf bench_zipf_of(uint64_t nr);
+/* 0 is the most frequent. */
+uint64_t bench_zipf_rank(const struct bench_zipf *z, uint64_t *state);
+
+/* ---- memory cgroups (bench-group.c) -------------------------------------- */
+
+/* Find where one can be made; if nowhere, config->group_why says why. */
+void bench_group_prepare(struct bench_config *config);
+
+/* One at a time, for processes that enter it.  limit: bytes, 0 = none.  Returns 0 or -errno. */
+int bench_group_make(const struct bench_config *config, uint64_t limit);
+int bench_group_enter(const struct bench_config *config, struct bench_reply *reply);
+uint64_t bench_group_bytes(const struct bench_config *config);
+void bench_group_remove(const struct bench_config *config);
+
+/* ---- cases under pressure (bench-pressure.c) ------------------------------ */
+
+int bench_pressure(const struct bench_config *config, struct bench_pressure *pressure,
+                   struct bench_reply *reply);
+
+/* Their processes (bench-load.c). */
+enum bench_keys { BENCH_K_ZIPF, BENCH_K_UNIFORM };
+uint64_t bench_load_arg(enum bench_system_id system, enum bench_keys keys, unsigned reader,
+                        bool in_group);
+bench_job bench_job_load, bench_job_load_timed;
+bench_job bench_job_scan_beside;   /* arg: as of a load */
+bench_job bench_job_attend;        /* arg: as of a load; opens, reads and waits */
+
+void bench_report_pressure_table(const struct bench_config *config,
+                                 const struct bench_results *results);
+void bench_report_pressure_json(struct hl_json *json, const struct bench_config *config,
+                                const struct bench_results *results);
 
 /* ---- the database (bench-db.c) ------------------------------------------ */
 
