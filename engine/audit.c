@@ -821,7 +821,7 @@ static int walk_all(struct walk *walk)
 int hl_audit(struct hugelite_pool *pool, bool repair, hl_audit_tell *tell, void *arg,
              struct hl_audit *ret_audit)
 {
-    struct hl_audit audit = { .tickets = hl_ticket_limit(pool) };
+    struct hl_audit audit = { 0 };
     struct walk walk = { .pool = pool, .repair = repair, .tell = tell, .arg = arg,
                          .audit = &audit };
     int rc;
@@ -829,6 +829,7 @@ int hl_audit(struct hugelite_pool *pool, bool repair, hl_audit_tell *tell, void 
     if (pool->dead)
         return hl_error(ECHILD, "pool '%s': was opened before fork(); open it again here",
                         pool->dir);
+    audit.tickets = hl_ticket_limit(pool);
     count_members(&walk);
     rc = walk_all(&walk);
     free(walk.suspects);
