@@ -116,10 +116,12 @@ static int abandon(const struct hl_fill *f, int rc)
 {
     uint64_t next = HL_CHUNK_EMPTY;
 
-    /* Our lack of memory says nothing about others, and what nobody asked for has not failed for lack
-     * of room: who waits tries for himself. */
-    if (f->asked && rc != -ENOMEM)
+    /* Our lack of memory, or of pages in our cgroup, says nothing about others, and what nobody asked for
+     * has not failed for lack of room: who waits tries for himself. */
+    if (f->asked && rc != -ENOMEM && rc != -ENOSPC)
         next |= HL_CHUNK_FAILED | (uint64_t)(-rc & 0xff) << HL_CHUNK_ERROR_SHIFT;
+    if (rc == -ENOSPC)
+        rc = -EBUSY;
     if (rc != -EBUSY && rc != -ECANCELED)
         hl_count(&f->volume->slot->stats.errors, 1);
     if (rc == -EBADMSG)
@@ -148,7 +150,7 @@ static int fill_and_publish(const struct hl_fill *f)
         if (rc < 0)
             hl_ticket_give(volume->pool, ticket);
     }
-    if (rc == -EBUSY && f->asked)
+    if ((rc == -EBUSY || rc == -ENOSPC) && f->asked)
         hl_replacement_note_held(volume->pool);
     if (rc < 0)
         return abandon(f, rc);
@@ -473,7 +475,8 @@ static int by_chunk(const void *a, const void *b)
     return x->chunk < y->chunk ? -1 : x->chunk > y->chunk;
 }
 
-/* It cannot leave now: a reader holds it, or it cannot be punched.  What was an orphan's is one again. */
+/* It cannot leave now: a reader holds it, or it cannot be punched.  What was an orphan's is one again.  Who stood
+ * in the ring of those on probation, and was taken out of it, stands there again. */
 static void give_back(struct hugelite_pool *pool, const struct hl_victim *victim)
 {
     uint64_t word = victim->was & ~(uint64_t)HL_CHUNK_WAITERS;
@@ -483,7 +486,7 @@ static void give_back(struct hugelite_pool *pool, const struct hl_victim *victim
     if (resident && !(word & HL_CHUNK_FRESH))
         word |= HL_CHUNK_REFERENCED;
     settle_word(&pool->words[victim->chunk], word);
-    if (resident && (word & HL_CHUNK_FRESH))
+    if (resident && victim->stood)
         hl_replacement_entered(pool, victim->ticket);
 }
 

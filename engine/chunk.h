@@ -111,6 +111,7 @@ struct hl_victim {
     uint32_t ticket; /* what it occupies */
     uint64_t ticket_word;
     uint64_t was; /* the word before the claim, to put back when a reader holds the chunk */
+    bool stood;   /* on probation, and its place in the ring has been taken */
 };
 
 /* Evict claimed chunks: give back those that a reader holds, punch the others in

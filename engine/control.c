@@ -9,6 +9,7 @@
 #include "config.h"
 
 #include "error.h"
+#include "headroom.h"
 #include "pool.h"
 #include "sys.h"
 #include "tickets.h"
@@ -249,6 +250,10 @@ static int make_control(struct hugelite_pool *pool, const struct hugelite_pool_o
     uint64_t budget = opts->budget_bytes;
     int rc = 0;
 
+    /* At once, so that it is the group's although there may be no room. */
+    if (hl_sys.fchmod(pool->control_fd, pool->file_mode) < 0)
+        return hl_error(errno, "pool '%s': cannot make its control file: %s", pool->dir,
+                        strerror(errno));
     if (!budget)
         rc = hl_directory_budget(pool, &budget);
     if (rc < 0)
@@ -265,10 +270,13 @@ static int make_control(struct hugelite_pool *pool, const struct hugelite_pool_o
         return hl_error(EINVAL, "pool '%s': a budget of %llu bytes is too large", pool->dir,
                         (unsigned long long)budget);
     lay_out(&plan, budget, pool->page_bytes);
+    if (!pool->hugetlb && hl_headroom_bytes() < plan.control_bytes)
+        return hl_error(ENOSPC, "pool '%s': the memory cgroup of this process has no room for its "
+                        "control file of %llu bytes", pool->dir,
+                        (unsigned long long)plan.control_bytes);
 
     remove_images(pool);
-    if (hl_sys.fchmod(pool->control_fd, pool->file_mode) < 0 ||
-        hl_sys.ftruncate(pool->control_fd, 0) < 0 ||
+    if (hl_sys.ftruncate(pool->control_fd, 0) < 0 ||
         hl_sys.ftruncate(pool->control_fd, (off_t)plan.control_bytes) < 0)
         return hl_error(errno, "pool '%s': cannot make its control file: %s", pool->dir,
                         strerror(errno));

@@ -74,10 +74,10 @@ static bool evict_own(struct hugelite_pool *pool)
 {
     static _Atomic uint32_t hand;
     uint32_t member = HL_OWNER_MEMBER(pool->owner);
+    uint32_t start = atomic_load_explicit(&hand, memory_order_relaxed) % pool->nr_tickets;
 
     for (uint64_t step = 0; step < 2 * (uint64_t)pool->nr_tickets; step++) {
-        uint32_t ticket = atomic_fetch_add_explicit(&hand, 1, memory_order_relaxed) %
-                          pool->nr_tickets;
+        uint32_t ticket = (uint32_t)((start + step) % pool->nr_tickets);
         bool any = step >= pool->nr_tickets; /* also what is used */
         uint64_t t = atomic_load_explicit(&pool->tickets[ticket], memory_order_acquire);
         struct hl_ticket_sight sight;
@@ -87,13 +87,15 @@ static bool evict_own(struct hugelite_pool *pool)
             hl_ticket_look(pool, ticket, UINT32_MAX, &sight) != HL_TICKET_RESIDENT ||
             (!any && (sight.chunk & (HL_CHUNK_REFERENCED | HL_CHUNK_AHEAD))))
             continue;
-        victim = (struct hl_victim){ HL_TICKET_CHUNK(sight.ticket), ticket, sight.ticket,
-                                     sight.chunk };
+        victim = (struct hl_victim){ .chunk = HL_TICKET_CHUNK(sight.ticket), .ticket = ticket,
+                                     .was = sight.chunk };
         if (!hl_chunk_claim_victim(pool, victim.chunk, sight.chunk))
             continue;
         victim.ticket_word = atomic_load_explicit(&pool->tickets[ticket], memory_order_acquire);
-        if (hl_chunk_evict(pool, &victim, 1))
+        if (hl_chunk_evict(pool, &victim, 1)) {
+            atomic_store_explicit(&hand, ticket + 1, memory_order_relaxed);
             return true;
+        }
     }
     return false;
 }
@@ -108,8 +110,22 @@ struct shortage {
 /* Small pages: a charge that the cgroup refuses is no error, but the end of a process. */
 static int copy_in(const struct hl_fill *f, const void *bytes, struct shortage *s)
 {
-    s->charged = !f->volume->pool->hugetlb && !hl_headroom_has(HL_CHUNK_BYTES);
-    return s->charged ? -ENOSPC : hl_image_populate(&f->volume->image, f->index, bytes);
+    int rc;
+
+    if (f->volume->pool->hugetlb)
+        return hl_image_populate(&f->volume->image, f->index, bytes);
+    s->charged = !hl_headroom_take(HL_CHUNK_BYTES);
+    if (s->charged)
+        return -ENOSPC;
+    rc = hl_image_populate(&f->volume->image, f->index, bytes);
+    hl_headroom_give(HL_CHUNK_BYTES);
+    return rc;
+}
+
+/* It is this process that gets none; others may. */
+static bool is_own_shortage(const struct shortage *s)
+{
+    return s->charged || s->in_vain >= DOUBT;
 }
 
 /* There was no page.  0 when one may be there now. */
@@ -120,8 +136,9 @@ static int make_room(const struct hl_fill *f, struct shortage *s)
     int rc = -EBUSY;
 
     s->moving = false;
-    if ((s->charged || s->in_vain >= DOUBT || holds_still(&own_until_ns, now)) && evict_own(pool)) {
-        atomic_store_explicit(&own_until_ns, now + LESSON_NS, memory_order_relaxed);
+    if ((is_own_shortage(s) || holds_still(&own_until_ns, now)) && evict_own(pool)) {
+        if (is_own_shortage(s)) /* else nothing has been learnt */
+            atomic_store_explicit(&own_until_ns, now + LESSON_NS, memory_order_relaxed);
         return 0;
     }
     if (s->in_vain >= IN_VAIN_MAX)
@@ -159,11 +176,11 @@ static int populate(const struct hl_fill *f, const void *bytes)
         if (make_room(f, &shortage) == 0)
             continue;
         if (!shortage.moving || hl_now_ns() >= deadline_ns)
-            return -EBUSY;
+            break;
         nanosleep(&(struct timespec){ 0, PAUSE_NS }, NULL);
         round = 0;
     }
-    return rc == -ENOSPC ? -EBUSY : rc;
+    return rc == -ENOSPC && !is_own_shortage(&shortage) ? -EBUSY : rc;
 }
 
 /* ---- bytes ------------------------------------------------------------------- */

@@ -23,7 +23,8 @@ struct hl_fill {
 };
 
 /* Decode the rest, in parts by the idle threads of the crew as well, and populate.  The chunk has its
- * ticket.  0 or -errno; -EBUSY when the file system is full. */
+ * ticket.  0 or -errno; -EBUSY when the file system is full, -ENOSPC when only this process gets no page
+ * of it: its cgroup is full. */
 int hl_fill(const struct hl_fill *fill);
 
 /* Read and decode some bytes, in this thread, and count what it took. */

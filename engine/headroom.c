@@ -17,6 +17,7 @@
 #include "layout.h"
 #include "sys.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -47,7 +48,7 @@ static const struct names {
 };
 
 static struct mount memory_mount;
-static _Atomic uint64_t unlimited_until_ns;
+static _Atomic uint64_t unlimited_until_ns, promised;
 
 /* ---- where ------------------------------------------------------------------ */
 
@@ -101,13 +102,16 @@ static void find_mount(const char *proc, struct mount *ret_mount)
 
 /* ---- how much ------------------------------------------------------------------ */
 
-/* Read a small file to its end, at most room - 1 bytes, as a string.  False: there is none. */
+/* Read a small file to its end, at most room - 1 bytes, as a string.  False: there is none, or errno
+ * says that it cannot be read now. */
 static bool read_text(const char *path, char *text, size_t room)
 {
     int fd = hl_sys.openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
     size_t length = 0;
     ssize_t got = 1;
 
+    if (fd >= 0)
+        errno = 0;
     while (fd >= 0 && got > 0 && length < room - 1) {
         got = hl_sys.read(fd, text + length, room - 1 - length);
         length += got > 0 ? (size_t)got : 0;
@@ -203,8 +207,15 @@ static uint64_t look(const struct mount *mount, const char *proc, uint64_t *ret_
     char dir[2 * PATH_MAX];
 
     *ret_ours = UINT64_MAX;
-    if (!mount->found || !find_group(mount, proc, dir, sizeof dir))
+    if (!mount->found)
         return least;
+    errno = 0;
+    if (!find_group(mount, proc, dir, sizeof dir)) {
+        /* Without a descriptor to look with, a full group must not pass for none. */
+        if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
+            *ret_ours = 0;
+        return least;
+    }
     while (strlen(dir) >= strlen(mount->dir)) {
         uint64_t keep = 0, left = left_in(dir, &names[mount->unified], &keep);
         char *last = strrchr(dir, '/');
@@ -253,14 +264,28 @@ uint64_t hl_headroom_bytes(void)
     return look(&memory_mount, "/proc/self", &ours);
 }
 
-bool hl_headroom_has(uint64_t bytes)
+bool hl_headroom_take(uint64_t bytes)
 {
     uint64_t ours, now = hl_now_ns();
+    uint64_t all = atomic_fetch_add_explicit(&promised, bytes, memory_order_relaxed) + bytes;
 
     if (now < atomic_load_explicit(&unlimited_until_ns, memory_order_relaxed))
         return true;
     look(&memory_mount, "/proc/self", &ours);
     if (ours == UINT64_MAX)
         atomic_store_explicit(&unlimited_until_ns, now + UNLIMITED_NS, memory_order_relaxed);
-    return ours >= bytes;
+    if (ours >= all)
+        return true;
+    hl_headroom_give(bytes);
+    return false;
+}
+
+void hl_headroom_give(uint64_t bytes)
+{
+    atomic_fetch_sub_explicit(&promised, bytes, memory_order_relaxed);
+}
+
+void hl_headroom_fork_child(void)
+{
+    atomic_store_explicit(&promised, 0, memory_order_relaxed);
 }

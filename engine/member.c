@@ -33,7 +33,8 @@ int hl_member_attach(struct hugelite_pool *pool)
         struct hl_member *member = &pool->members[i];
         uint32_t generation;
 
-        if (!lock_member(pool, i, F_WRLCK)) {
+        /* The seats of a pool that is alone are nobody else's, but the file may be another pool's. */
+        if (!pool->alone && !lock_member(pool, i, F_WRLCK)) {
             if (errno == EAGAIN || errno == EACCES || errno == EINTR)
                 continue;
             return hl_error(errno, "pool '%s': cannot take a seat: %s", pool->dir, strerror(errno));

@@ -16,6 +16,7 @@
 #include "decoder.h"
 #include "error.h"
 #include "fault.h"
+#include "headroom.h"
 #include "lump.h"
 #include "replacement.h"
 #include "s3-credentials.h"
@@ -78,6 +79,7 @@ static void fork_child(void)
             hl_sys.close(volume->image.fd);
     }
     registry = NULL;
+    hl_headroom_fork_child();
     hl_s3_fork_child();
     hl_decoder_fork_done();
     hl_buffer_fork_done();
@@ -149,10 +151,29 @@ static void free_poolp(struct hugelite_pool **pool)
         free_pool(*pool);
 }
 
+/* The one that this process has open already, in the same directory. */
+static struct hugelite_pool *find_attached(const struct hugelite_pool *pool, bool alone)
+{
+    struct hugelite_pool *other = registry;
+
+    while (other &&
+           !(other->dev == pool->dev && other->ino == pool->ino && other->alone == alone))
+        other = other->next;
+    return other;
+}
+
+static int share(struct hugelite_pool *pool, struct hugelite_pool **ret_pool)
+{
+    pool->opens++;
+    *ret_pool = pool;
+    return 0;
+}
+
 static int attach(const char *dir, bool chosen, const struct hugelite_pool_opts *opts,
                   struct hugelite_pool **ret_pool)
 {
     HL_CLEANUP(free_poolp) struct hugelite_pool *pool = calloc(1, sizeof *pool);
+    struct hugelite_pool *other;
     int rc;
 
     if (!pool)
@@ -170,15 +191,15 @@ static int attach(const char *dir, bool chosen, const struct hugelite_pool_opts 
     rc = hl_directory_open(pool, opts->existing, chosen);
     if (rc < 0)
         return rc;
-    for (struct hugelite_pool *other = registry; other; other = other->next)
-        if (other->dev == pool->dev && other->ino == pool->ino &&
-            (!other->alone || opts->existing)) {
-            other->opens++;
-            *ret_pool = other;
-            return 0;
-        }
+    other = find_attached(pool, false);
+    if (other)
+        return share(other, ret_pool);
 
     rc = hl_control_open(pool, opts);
+    /* As long as there is no room for one. */
+    other = find_attached(pool, true);
+    if (other && (rc == 0 ? pool->alone : rc == -ENOENT && opts->existing))
+        return share(other, ret_pool);
     if (rc == 0)
         rc = hl_fault_start(pool);
     if (rc < 0)

@@ -169,7 +169,7 @@ static enum verdict look_at_resident(struct hugelite_pool *pool, uint32_t ticket
     }
     /* It may have been given up and taken again since we looked; now that the claim stands it stays. */
     t = atomic_load_explicit(&pool->tickets[ticket], memory_order_acquire);
-    *victim = (struct hl_victim){ chunk, ticket, t, word };
+    *victim = (struct hl_victim){ chunk, ticket, t, word, visit->probation };
     return VICTIM;
 }
 
@@ -183,8 +183,8 @@ static enum verdict look_at(struct hugelite_pool *pool, uint32_t ticket,
     case HL_TICKET_RESIDENT:
         return look_at_resident(pool, ticket, sight.ticket, sight.chunk, visit, victim);
     case HL_TICKET_ORPHAN:
-        *victim = (struct hl_victim){ HL_TICKET_CHUNK(sight.ticket), ticket, sight.ticket,
-                                      sight.chunk };
+        *victim = (struct hl_victim){ .chunk = HL_TICKET_CHUNK(sight.ticket), .ticket = ticket,
+                                      .ticket_word = sight.ticket, .was = sight.chunk };
         return hl_chunk_claim_orphan(pool, victim->chunk, sight.chunk) ? VICTIM : MOVING;
     case HL_TICKET_MOVING:
         return MOVING;

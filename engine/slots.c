@@ -125,8 +125,8 @@ uint64_t hl_slot_evict(struct hugelite_pool *pool, const struct hl_slot *slot)
         if (hl_chunk_state(word) == HL_CHUNK_RESIDENT && ticket < pool->nr_tickets &&
             hl_chunk_claim_victim(pool, chunk, word))
             victims[nr++] = (struct hl_victim){
-                chunk, ticket,
-                atomic_load_explicit(&pool->tickets[ticket], memory_order_acquire), word,
+                .chunk = chunk, .ticket = ticket, .was = word,
+                .ticket_word = atomic_load_explicit(&pool->tickets[ticket], memory_order_acquire),
             };
         if (nr == HL_VICTIMS || (nr && i + 1 == capacity)) {
             gone += hl_chunk_evict(pool, victims, nr);

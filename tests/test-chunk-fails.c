@@ -82,6 +82,7 @@ static void taken_just_before(void)
 {
     char page[4096];
     struct hl_crew *crew = &pool->crew;
+    unsigned naps;
 
     begin();
     changing = fails_word(vol, 0);
@@ -105,9 +106,11 @@ static void taken_just_before(void)
 
     /* Who naps finds out at once that there is nothing to wait for. */
     atomic_store(fails_word(vol, 3), alive | HL_CHUNK_FILLING);
+    naps = stop_count_kind(STOP_K_FUTEX_WAIT);
     fails_change_when_asked(fails_word(vol, 3), HL_CHUNK_EMPTY);
     EXPECT_RC(make_resident(3, TEST_PATIENCE_NS), 0);
     EXPECT(fails_changed());
+    EXPECT_EQ(stop_count_kind(STOP_K_FUTEX_WAIT), naps);
     end();
 }
 

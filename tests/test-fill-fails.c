@@ -29,6 +29,8 @@ static bool no_page;        /* for anybody */
 static unsigned in_vain;    /* so many more would leave */
 static unsigned nr_left, nr_copies;
 static int victims_taken;   /* so many of those that are to be claimed are somebody's already */
+static _Atomic uint64_t *taken; /* the last of them; not to be touched before there is another */
+static uint64_t taken_as;
 
 int __real_hl_image_populate(struct hl_image *image, uint32_t index, const void *data);
 int __wrap_hl_image_populate(struct hl_image *image, uint32_t index, const void *data);
@@ -55,8 +57,13 @@ bool __real_hl_chunk_claim_victim(struct hugelite_pool *of, uint32_t chunk, uint
 bool __wrap_hl_chunk_claim_victim(struct hugelite_pool *of, uint32_t chunk, uint64_t seen);
 bool __wrap_hl_chunk_claim_victim(struct hugelite_pool *of, uint32_t chunk, uint64_t seen)
 {
+    if (taken)
+        EXPECT_EQ(atomic_load(taken), taken_as);
+    taken = NULL;
     if (victims_taken) {
         victims_taken--;
+        taken = &of->words[chunk];
+        taken_as = seen;
         return false;
     }
     return __real_hl_chunk_claim_victim(of, chunk, seen);
@@ -88,6 +95,7 @@ static void own_one_is_taken(void)
     victims_taken = 1;
     EXPECT_RC(hugelite_volume_fetch(vol, 2 * CHUNK, 8, &data), -EBUSY);
     EXPECT_EQ(victims_taken, 0);
+    EXPECT(!taken);
     EXPECT_EQ(nr_left, 2);
     EXPECT_EQ(kit_resident_chunks(pool), 0); /* given all the same, in the next round */
     EXPECT_EQ(hl_ticket_count(pool, 0, UINT32_MAX), 0);
