@@ -14,6 +14,8 @@
 
 #include "kit.h"
 
+#include "pool.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -51,6 +53,21 @@ static int fill_up(uint64_t bytes)
     if (bytes)
         EXPECT_EQ(fallocate(fd, 0, 0, (off_t)bytes), 0);
     return fd;
+}
+
+/* In the control file of the pool that is made when there is no room. */
+static bool is_seat_taken(void)
+{
+    struct flock lock = { .l_type = F_WRLCK, .l_start = HL_LOCK_MEMBER, .l_len = HL_MEMBERS };
+    char control[4096];
+    int fd;
+
+    snprintf(control, sizeof control, "%s/new/control", mount_dir);
+    fd = open(control, O_RDWR | O_CLOEXEC);
+    EXPECT(fd >= 0);
+    EXPECT_EQ(fcntl(fd, F_OFD_GETLK, &lock), 0);
+    close(fd);
+    return lock.l_type != F_UNLCK;
 }
 
 /* Another program: maps and touches, waits, and goes. */
@@ -118,8 +135,11 @@ static void full_of_held(struct hugelite_pool *pool, struct hugelite_volume *vol
 
 static void starve(void)
 {
-    struct hugelite_pool *pool = kit_pool(test_path(mount_dir, "pool"), 3 * PAGES), *none = NULL;
+    struct hugelite_pool *pool = kit_pool(test_path(mount_dir, "pool"), 3 * PAGES);
+    struct hugelite_pool *none = NULL, *other;
     struct hugelite_pool_opts opts = { .size = sizeof opts, .budget_bytes = 2 * CHUNK };
+    struct hugelite_pool_opts existing = { .size = sizeof existing, .existing = 1 };
+    struct stat st;
     struct hugelite_volume *vol = kit_volume(pool, path);
     uint64_t room = free_bytes();
     const void *data;
@@ -170,6 +190,13 @@ static void starve(void)
     hugelite_pool_close(none);
     EXPECT_RC(hugelite_pool_open(test_path(mount_dir, "new"), &opts, &none), 0);
     EXPECT_CONTAINS(hugelite_pool_uncached(none), "no room");
+    /* There is one of it, and it has no seat in the file, which may become a real pool's. */
+    EXPECT_RC(hugelite_pool_open(test_path(mount_dir, "new"), NULL, &pool), 0);
+    EXPECT(pool == none);
+    hugelite_pool_close(pool);
+    EXPECT(!is_seat_taken());
+    EXPECT_EQ(fstat(none->control_fd, &st), 0);
+    EXPECT_EQ(st.st_mode & 0777, none->file_mode);
     vol = kit_volume(none, path);
     kit_verify_read(vol, SEED);
     EXPECT_RC(hugelite_volume_fetch(vol, 0, 8, &data), -ENOSPC);
@@ -188,6 +215,10 @@ static void starve(void)
     /* The one that opened when there was no room goes on as it was. */
     EXPECT_RC(hugelite_pool_open(test_path(mount_dir, "new"), &opts, &pool), 0);
     EXPECT(pool != none && !hugelite_pool_uncached(pool) && hugelite_pool_uncached(none));
+    EXPECT(is_seat_taken());
+    EXPECT_RC(hugelite_pool_open(test_path(mount_dir, "new"), &existing, &other), 0);
+    EXPECT(other == pool);
+    hugelite_pool_close(other);
     vol = kit_volume(pool, path);
     kit_verify(vol, SEED);
     hugelite_volume_close(vol);
