@@ -20,6 +20,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <mntent.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -416,6 +417,24 @@ void kit_mount(const char *type, const char *options, const char *dir)
     }
     if (mount("none", dir, type, 0, options) < 0)
         test_skip("cannot mount %s: %s", type, strerror(errno));
+}
+
+void kit_unmount_hugepages_but(const char *ours)
+{
+    char *others[64];
+    unsigned nr = 0;
+    FILE *mounts = setmntent("/proc/self/mounts", "re");
+    struct mntent *entry;
+
+    EXPECT(mounts != NULL);
+    while ((entry = getmntent(mounts)))
+        if (strcmp(entry->mnt_type, "hugetlbfs") == 0 && strcmp(entry->mnt_dir, ours) && nr < 64)
+            others[nr++] = strdup(entry->mnt_dir);
+    endmntent(mounts);
+    while (nr) {
+        EXPECT_EQ(umount2(others[--nr], MNT_DETACH), 0);
+        free(others[nr]);
+    }
 }
 
 void kit_own_hugepages(char **argv, unsigned pages)

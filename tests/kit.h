@@ -98,6 +98,9 @@ unsigned kit_count_threads(void);
  * skips the test where that is refused. */
 void kit_mount(const char *type, const char *options, const char *dir);
 
+/* After that: no hugetlbfs is left here but this one. */
+void kit_unmount_hugepages_but(const char *ours);
+
 /* Run the test anew with a hugetlbfs mount to itself, of this many pages that nobody
  * else can take (tests/with-hugepages); skips where that cannot be.  Call it first in main(). */
 void kit_own_hugepages(char **argv, unsigned pages);

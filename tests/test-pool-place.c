@@ -15,7 +15,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <mntent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,25 +34,6 @@ static const char *chosen(void)
     EXPECT_RC(hugelite_pool_stat(pool, &st), 0);
     hugelite_pool_close(pool);
     return st.dir;
-}
-
-/* In our own namespace: no hugetlbfs but ours. */
-static void unmount_others(const char *ours)
-{
-    char *others[64];
-    unsigned nr = 0;
-    FILE *mounts = setmntent("/proc/self/mounts", "re");
-    struct mntent *entry;
-
-    EXPECT(mounts != NULL);
-    while ((entry = getmntent(mounts)))
-        if (strcmp(entry->mnt_type, "hugetlbfs") == 0 && strcmp(entry->mnt_dir, ours) && nr < 64)
-            others[nr++] = strdup(entry->mnt_dir);
-    endmntent(mounts);
-    while (nr) {
-        EXPECT_EQ(umount2(others[--nr], MNT_DETACH), 0);
-        free(others[nr]);
-    }
 }
 
 static void refused(const char *files)
@@ -108,7 +88,7 @@ int main(int argc, char **argv)
     unsetenv("HUGELITE_POOL");
     unsetenv("HUGELITE_POOL_SIZE");
     kit_mount("tmpfs", "size=64M,mode=1777", "/dev/shm");
-    unmount_others(mount_dir);
+    kit_unmount_hugepages_but(mount_dir);
     snprintf(shm, sizeof shm, "/dev/shm/hugelite-%u", (unsigned)geteuid());
     snprintf(huge, sizeof huge, "%s/hugelite", mount_dir);
 
