@@ -166,7 +166,7 @@ static int populate(const struct hl_fill *f, const void *bytes)
     struct shortage shortage = { 0 };
     int rc = -ENOSPC;
 
-    for (uint32_t round = 0; rc == -ENOSPC && round <= pool->nr_tickets; round++) {
+    for (uint32_t round = 0; round <= pool->nr_tickets; round++) {
         rc = copy_in(f, bytes, &shortage);
         if (rc != -ENOSPC)
             break;

@@ -293,8 +293,6 @@ static uint32_t drain(struct hugelite_pool *pool)
             nr = 0;
         }
     }
-    if (nr)
-        left += nr - hl_chunk_evict(pool, victims, nr);
     /* Unless somebody has made it another meanwhile. */
     if (!left && end > limit)
         atomic_compare_exchange_strong_explicit(&pool->control->top, &end, limit,
