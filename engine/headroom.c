@@ -49,6 +49,7 @@ static const struct names {
 
 static struct mount memory_mount;
 static _Atomic uint64_t unlimited_until_ns, promised;
+static _Atomic bool limited; /* as the last look said */
 
 /* ---- where ------------------------------------------------------------------ */
 
@@ -200,35 +201,45 @@ static bool find_group(const struct mount *mount, const char *proc, char *dir, s
     return false;
 }
 
-/* Least of what the group and those above have left, and of that what is for us. */
-static uint64_t look(const struct mount *mount, const char *proc, uint64_t *ret_ours)
+/* Least of what the group and those above have left, and of that what is for us.  False: there is no
+ * descriptor or memory to look with, now. */
+static bool look(const struct mount *mount, const char *proc, uint64_t *ret_left,
+                 uint64_t *ret_ours)
 {
-    uint64_t least = UINT64_MAX;
     char dir[2 * PATH_MAX];
 
-    *ret_ours = UINT64_MAX;
+    *ret_left = *ret_ours = UINT64_MAX;
     if (!mount->found)
-        return least;
+        return true;
     errno = 0;
-    if (!find_group(mount, proc, dir, sizeof dir)) {
-        /* Without a descriptor to look with, a full group must not pass for none. */
-        if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
-            *ret_ours = 0;
-        return least;
-    }
+    if (!find_group(mount, proc, dir, sizeof dir))
+        return errno != EMFILE && errno != ENFILE && errno != ENOMEM;
     while (strlen(dir) >= strlen(mount->dir)) {
         uint64_t keep = 0, left = left_in(dir, &names[mount->unified], &keep);
         char *last = strrchr(dir, '/');
 
-        if (left < least)
-            least = left;
+        if (left < *ret_left)
+            *ret_left = left;
         if (left != UINT64_MAX && (left > keep ? left - keep : 0) < *ret_ours)
             *ret_ours = left > keep ? left - keep : 0;
         if (!last)
             break;
         *last = '\0';
     }
-    return least;
+    return true;
+}
+
+/* What is ours of it.  Who cannot look goes by what was last seen: a full group must not pass for none, nor
+ * none for a full one. */
+static uint64_t ours_now(void)
+{
+    uint64_t left, ours;
+
+    if (look(&memory_mount, "/proc/self", &left, &ours))
+        atomic_store_explicit(&limited, ours != UINT64_MAX, memory_order_relaxed);
+    else if (atomic_load_explicit(&limited, memory_order_relaxed))
+        ours = 0;
+    return ours;
 }
 
 /* ---- asking --------------------------------------------------------------------- */
@@ -245,23 +256,26 @@ void hl_headroom_settle(void)
     pthread_once(&once, find_memory_mount);
     /* A child of fork() may be in another group than its parent was. */
     atomic_store_explicit(&unlimited_until_ns, 0, memory_order_relaxed);
+    ours_now();
 }
 
 uint64_t hl_headroom_of(const char *proc)
 {
     struct mount mount;
-    uint64_t ours;
+    uint64_t left, ours;
 
     find_mount(proc, &mount);
-    return look(&mount, proc, &ours);
+    look(&mount, proc, &left, &ours);
+    return left;
 }
 
 uint64_t hl_headroom_bytes(void)
 {
-    uint64_t ours;
+    uint64_t left, ours;
 
     hl_headroom_settle();
-    return look(&memory_mount, "/proc/self", &ours);
+    look(&memory_mount, "/proc/self", &left, &ours);
+    return left;
 }
 
 bool hl_headroom_take(uint64_t bytes)
@@ -271,7 +285,7 @@ bool hl_headroom_take(uint64_t bytes)
 
     if (now < atomic_load_explicit(&unlimited_until_ns, memory_order_relaxed))
         return true;
-    look(&memory_mount, "/proc/self", &ours);
+    ours = ours_now();
     if (ours == UINT64_MAX)
         atomic_store_explicit(&unlimited_until_ns, now + UNLIMITED_NS, memory_order_relaxed);
     if (ours >= all)
