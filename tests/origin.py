@@ -172,6 +172,7 @@ class Request:
         self.headers = headers
         self.status = 0
         self.sent = 0
+        self.ending = False
 
 
 class Origin:
@@ -192,11 +193,12 @@ class Origin:
         self.numbers = itertools.count(1)
         self.listener = None
         self.port = 0
+        self.in_flight = self.ending = 0
         self.forget()
 
     def forget(self):
         self.requests = self.bytes = self.accepted = 0
-        self.in_flight = self.most_in_flight = 0
+        self.most_in_flight = self.in_flight
         self.lines = []
 
     # ---- the port
@@ -269,10 +271,18 @@ class Origin:
             self.news.wait_for(lambda: does.get("hold") not in self.faults)
             self.news.wait_for(lambda: not does.get("beside"))
 
+    def about_to_end(self, request):
+        """The last bytes go out next.  Whoever has them may ask at once what has been counted."""
+        with self.lock:
+            self.ending += not request.ending
+            request.ending = True
+
     def end(self, request, number):
         get = request.headers.get
         with self.lock:
             self.in_flight -= 1
+            self.ending -= request.ending
+            self.news.notify_all()
             self.lines.append(
                 "%s %s range=%s if_match=%s if_unmodified_since=%s authorization=%s cookie=%s host=%s"
                 " connection=%d status=%d bytes=%d" % (
@@ -299,6 +309,9 @@ class Origin:
         words = shlex.split(line)
         verb = words[0] if words else ""
         key, sep, value = verb.partition("=")
+        if verb in ("stat", "log", "forget"):
+            with self.lock:             # for a while: a client need not read to the end
+                self.news.wait_for(lambda: not self.ending, timeout=1)
         if verb == "stat":
             with self.lock:
                 return ["requests %d" % self.requests, "bytes %d" % self.bytes,
@@ -323,9 +336,7 @@ class Origin:
                 self.news.notify_all()
         elif verb == "forget":
             with self.lock:
-                now = self.in_flight
                 self.forget()
-                self.in_flight = self.most_in_flight = now
         elif verb == "replace":
             Object.salts[words[1]] = "-%d" % time.monotonic_ns()
         elif verb == "down":
@@ -409,6 +420,7 @@ class Connection:
             if does.get("reset", 0) < 0:
                 self.reset()
             if "raw" in does:
+                self.origin.about_to_end(request)
                 self.send(request, does["raw"].encode("latin-1").decode("unicode_escape")
                           .encode("latin-1"), does)
                 raise Gone()
@@ -446,6 +458,8 @@ class Connection:
     def send_file(self, request, fd, offset, length):
         done = 0
         while done < length:
+            if length - done <= 8 * PIECE:
+                self.origin.about_to_end(request)
             n = os.sendfile(self.stream.fileno(), fd, offset + done, min(length - done, 8 * PIECE))
             if n == 0:
                 raise Gone()
@@ -599,8 +613,11 @@ class Answer:
         if "garbage" in does:
             head = head.replace(b"\r\n", b"\r\n\x01\xff\x80 no colon here\x7f\r\n", 1)
         self.request.status = self.status
+        bodyless = self.request.method == "HEAD" or self.status in (204, 304)
+        if bodyless or not length:
+            self.connection.origin.about_to_end(self.request)
         self.connection.stream.sendall(head)
-        if self.request.method == "HEAD" or self.status in (204, 304):
+        if bodyless:
             return
         self.put_body(length + does.get("overrun", 0), how)
 
@@ -641,6 +658,8 @@ class Answer:
             piece = bytearray(piece.ljust(want, b"?"))
             if at <= corrupt < at + want:
                 piece[corrupt - at] ^= 0xff
+            if at + want == length and "stall" not in self.does:
+                self.connection.origin.about_to_end(self.request)
             if chunked:
                 self.connection.stream.sendall(b"%x\r\n" % want)
             self.connection.send(self.request, piece, self.does)
