@@ -23,7 +23,7 @@
 enum { CHUNKS = 3, BUDGET = 8, SEED = 19 };
 
 static struct {
-    _Atomic unsigned open, go, waiting, arrived, cleared;
+    _Atomic unsigned open, go, waiting, armed, arrived, cleared;
 } *shared;
 
 static struct kit_origin *origin;
@@ -38,8 +38,8 @@ static const struct point {
 } points[] = {
     { "claimed, nothing has come", "hang=yes", 0, CHUNKS, false },
     { "some has come", "stall=3000000", 1, CHUNKS - 1, false },
-    { "published, nobody woken", "rate", 0, 0, false },
-    { "refused and dropped, nobody woken", "status=403 delay_ms=300", 0, 0, false },
+    { "published, nobody woken", "hold=yes", 0, 0, false },
+    { "refused and dropped, nobody woken", "hold=yes status=403", 0, 0, false },
     { "closed and dropped, nobody woken", "hang=yes", 0, 0, true },
 };
 
@@ -70,6 +70,7 @@ static void victim(void *arg)
     kit_await(&shared->waiting, 1);
     if (!point->filling)
         hl_sys.futex_wake = arrive_and_die;
+    atomic_store(&shared->armed, 1);
     if (point->closes)
         hugelite_volume_close(vol);
     for (;;)
@@ -119,21 +120,22 @@ static void die_there(void)
 {
     pid_t dies, waits;
 
-    shared->open = shared->go = shared->waiting = shared->arrived = shared->cleared = 0;
+    shared->open = shared->go = shared->waiting = 0;
+    shared->armed = shared->arrived = shared->cleared = 0;
     dir = test_pool_dir();
     pool = kit_pool(dir, BUDGET);
     dies = kit_fork(victim, NULL);
     waits = kit_fork(waiter, NULL);
     kit_await(&shared->open, 2);
-    if (strcmp(point->fault, "rate") == 0)
-        kit_origin_order(origin, "rate=20000000");
-    else
-        kit_origin_order(origin, "fault path=/x.db %s", point->fault);
+    kit_origin_order(origin, "fault path=/x.db %s", point->fault);
     atomic_store(&shared->go, 1);
     await_words(point->filling ? point->resident : 0,
                 point->filling ? point->filling : CHUNKS);
     atomic_store(&shared->go, 2);
     kit_await(&shared->waiting, 1);
+    kit_await(&shared->armed, 1);
+    if (!point->filling && !point->closes)
+        kit_origin_order(origin, "clear"); /* what is held goes on now that somebody waits for it */
     if (!point->filling)
         kit_await(&shared->arrived, 1);
     kit_origin_order(origin, "clear");
